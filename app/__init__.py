@@ -1,0 +1,1 @@
+"""The app: command line, background worker and pages over the run folders."""

@@ -1,0 +1,34 @@
+"""`delora ...`: every action at the command line.
+
+Nothing heavy is imported before a command needs it: `delora --help` answers at once.
+"""
+
+import typer
+
+from app.commands import demo, doctor, export, generate, models, runs, score, train
+from app.commands.common import EXIT_CODES
+
+cli = typer.Typer(
+    name="delora",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Personalize Stable Diffusion with DeLoRA: pictures in, a personal adapter, pictures and scores out.",
+    epilog=EXIT_CODES,
+)
+for name, function in (
+    ("demo", demo.demo),
+    ("train", train.train),
+    ("generate", generate.generate),
+    ("score", score.score),
+    ("export", export.export),
+    ("doctor", doctor.doctor),
+):
+    cli.command(name, epilog=EXIT_CODES)(function)
+cli.add_typer(runs.app, name="runs", epilog=EXIT_CODES)
+cli.add_typer(models.app, name="models", epilog=EXIT_CODES)
+
+
+def main() -> None:
+    """The `delora` command."""
+    cli()

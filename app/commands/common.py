@@ -1,0 +1,138 @@
+"""What every command shares: where the data lives, JSON or words, progress with time left, and errors for a person."""
+
+import contextlib
+import errno
+import functools
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from training.errors import StudioError, from_os_error
+
+EXIT_CODES = """Exit codes: 0 done, 1 an error nobody foresaw, 2 something in the input is wrong, 3 a model is missing,
+4 the run failed (see its log.txt), 130 stopped on request."""
+
+
+def default_data() -> Path:
+    """Where runs and models live unless `--data` or DELORA_DATA says otherwise."""
+    share = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(share) / "delora-studio"
+
+
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        envvar="DELORA_DATA",
+        show_default="~/.local/share/delora-studio",
+        help="Folder of runs and downloaded models.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words; no progress bars.")]
+
+
+def command(function: Callable) -> Callable:
+    """Wrap a command: errors of ours become one message on stderr and their exit code, without a traceback."""
+
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except StudioError as error:
+            fail(error)
+        except KeyboardInterrupt:
+            print("Stopped.", file=sys.stderr)
+            raise typer.Exit(130) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            fail(from_os_error(error, Path(error.filename or "a file")))
+
+    return wrapped
+
+
+def fail(error: StudioError) -> None:
+    """Print what was wrong and what to do, and leave with the error's exit code."""
+    print(f"delora: {error.message}\n{error.remedy}".rstrip(), file=sys.stderr)
+    raise typer.Exit(error.exit_code) from None
+
+
+def answer(as_json: bool, document: Any, words: str) -> None:
+    """Print the result: the JSON document, or the words for a person."""
+    print(json.dumps(document, indent=2, default=str) if as_json else words)
+
+
+def table(headings: list[str], rows: list[list[str]]) -> str:
+    """Left-aligned columns, two spaces apart."""
+    widths = [max(len(str(row[i])) for row in [headings, *rows]) for i in range(len(headings))]
+    lines = ["  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    head = "  ".join(name.ljust(width) for name, width in zip(headings, widths, strict=True))
+    return "\n".join(line.rstrip() for line in [head, "  ".join("-" * width for width in widths), *lines])
+
+
+class Bars:
+    """Progress on stderr: one bar a phase with count and time left, or a plain line a phase where it is no terminal."""
+
+    def __init__(self, quiet: bool):
+        self._quiet, self._bars, self._tasks = quiet, None, {}
+
+    def __enter__(self) -> "Bars":
+        if not self._quiet and sys.stderr.isatty():
+            from rich import progress
+            from rich.console import Console
+
+            self._bars = progress.Progress(
+                progress.TextColumn("{task.description:<16}"),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TimeRemainingColumn(),
+                progress.TextColumn("{task.fields[words]}"),
+                console=Console(stderr=True),
+            )
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def show(self, phase: str, done: int, total: int | None, words: str = "") -> None:
+        """Set a phase's bar to `done` of `total`."""
+        if self._quiet:
+            return
+        new = phase not in self._tasks
+        if self._bars is None:
+            if new:
+                self._tasks[phase] = None
+                print(f"{phase} ...", file=sys.stderr, flush=True)
+            return
+        if new:
+            self._tasks[phase] = self._bars.add_task(phase, total=total, words=words)
+        self._bars.update(self._tasks[phase], completed=done, total=total, words=words)
+
+
+@contextlib.contextmanager
+def stop_on_ctrl_c(request_stop: Callable[[], None], words: str) -> Iterator[None]:
+    """While inside, the first Ctrl-C (or SIGTERM) calls `request_stop`; a second one interrupts at once."""
+    asked = False
+
+    def handle(_signal, _frame):
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        request_stop()
+        print(f"\n{words} (Ctrl-C again stops at once.)", file=sys.stderr, flush=True)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,82 @@
+"""The options of `delora train`, made from RunSpec: names, types and help come from its fields and descriptions.
+
+An option that is not given is left to the preset of `--effort`, so every default here is None.
+"""
+
+import inspect
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+
+from training.adapterspec import METHODS, read_fields
+from training.spec import RunSpec, SampleSpec
+
+ADAPTER, SAMPLE = "adapter__", "sample__"  # how a parameter of a nested model is told apart
+NOT_OPTIONS = {"version", "task", "adapter", "sample", "parent", "start_step"}
+FLAGS = {  # where the field's own name would not read well
+    "targets": "--target",
+    "threads": "--threads",
+    f"{SAMPLE}prompts": "--prompt",
+    f"{SAMPLE}seeds": "--sample-seed",
+    f"{SAMPLE}steps": "--sample-steps",
+    f"{SAMPLE}guidance": "--guidance",
+    f"{SAMPLE}negative": "--negative",
+    f"{ADAPTER}lambda_": "--lambda",
+}
+SUBJECT = ("name", "base", "class_word", "token", "instance_prompt", "class_prompt")
+
+
+def spec_parameters() -> list[inspect.Parameter]:
+    """One keyword parameter for each setting of a run."""
+    found = [_parameter(name, info, "Subject and base model") for name, info in _fields(RunSpec) if name in SUBJECT]
+    method = Annotated[Literal[METHODS] | None, typer.Option("--method", help="The adapter method.", **_panel("Adapter"))]
+    found.append(inspect.Parameter(f"{ADAPTER}method", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=method))
+    seen: dict[str, FieldInfo] = {}
+    for kind in METHODS:
+        seen = {**read_fields(kind), **seen}
+    # Patterns (a dictionary of layers) are for the JSON of a spec, not for a command line.
+    found += [_parameter(ADAPTER + name, info, "Adapter") for name, info in seen.items() if not name.endswith("pattern")]
+    found += [_parameter(name, info, "Training") for name, info in _fields(RunSpec) if name not in SUBJECT]
+    found += [_parameter(SAMPLE + name, info, "Pictures drawn at each save") for name, info in _fields(SampleSpec)]
+    return found
+
+
+def spec_values(options: dict[str, Any]) -> dict[str, Any]:
+    """The given options as (nested) RunSpec values; those left out are not in it."""
+    given = {name: value for name, value in options.items() if value is not None and value != []}
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        group, _, inner = name.rpartition("__")
+        (values.setdefault(group, {}) if group else values)[inner] = value
+    return values
+
+
+def _fields(model) -> list[tuple[str, FieldInfo]]:
+    return [(name, info) for name, info in model.model_fields.items() if name not in NOT_OPTIONS]
+
+
+def _parameter(name: str, info: FieldInfo, panel: str) -> inspect.Parameter:
+    inner = name.rpartition("__")[2]
+    flag = FLAGS.get(name, f"--{inner.strip('_').replace('_', '-')}")
+    kind, repeated = _plain(info.annotation)
+    if kind is bool:
+        flag = f"{flag}/--no-{flag[2:]}"
+    words = info.description + (" May be given several times." if repeated else "")
+    option = typer.Option(flag, help=words, show_default=False, **_panel(panel))
+    annotation = Annotated[(list[kind] if repeated else kind) | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _plain(annotation: Any) -> tuple[Any, bool]:
+    """The type of one value, and whether there may be several: `int | None` -> int, `tuple[str, ...]` -> str."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        annotation = next(part for part in get_args(annotation) if part is not type(None))
+    if get_origin(annotation) is tuple:
+        return get_args(annotation)[0], True
+    return annotation, False
+
+
+def _panel(title: str) -> dict[str, str]:
+    return {"rich_help_panel": title}

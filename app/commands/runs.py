@@ -1,0 +1,142 @@
+"""`delora runs`: list, show, report on and delete what has been trained."""
+
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.common import Data, Json, answer, command, default_data, table
+from training import rundir
+from training.errors import BadInput
+
+app = typer.Typer(no_args_is_help=True, help="List, show, report on and delete runs.")
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id (or the path of its folder).")]
+
+
+@app.command("list")
+@command
+def list_runs(data: Data = default_data(), as_json: Json = False) -> None:
+    """List all runs, newest first."""
+    runs = [summary(run) for run in rundir.list_runs(data)]
+    headings = ["id", "name", "state", "step", "method", "base", "likeness"]
+    rows = [
+        [r["id"], r["name"], r["state"], f"{r['step']}/{r['steps']}", r["method"], r["base"], percent(r["likeness"])]
+        for r in runs
+    ]
+    answer(as_json, {"runs": runs}, table(headings, rows) if rows else f"No runs in {data} yet. Try `delora demo`.")
+
+
+@app.command("show")
+@command
+def show(run_id: RunId, data: Data = default_data(), as_json: Json = False) -> None:
+    """Show one run: state, scores of each save, the recommended one, its files."""
+    run = rundir.open_run(data, run_id)
+    scores = run.scores()
+    document = {**summary(run), "path": str(run.path), "spec": run.spec.model_dump(mode="json"), "scores": scores}
+    document["files"] = [str(path) for path in exports(run)]
+    answer(as_json, document, _words(run, document))
+
+
+@app.command("report")
+@command
+def report(
+    run_id: RunId,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write it; report.html in the run's folder.")] = None,
+    data: Data = default_data(),
+    as_json: Json = False,
+) -> None:
+    """Write a run's report: one HTML file with its pictures, scores and distances, and nothing loaded from elsewhere."""
+    from evaluation.report import write_report
+
+    run = rundir.open_run(data, run_id)
+    path = write_report(run, out or run.path / "report.html")
+    answer(as_json, {"report": str(path)}, f"Report: {path}")
+
+
+@app.command("delete")
+@command
+def delete(
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of the runs to delete.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    data: Data = default_data(),
+    as_json: Json = False,
+) -> None:
+    """Delete runs with their pictures, saves and exports. Asks first."""
+    runs = [rundir.open_run(data, run_id) for run_id in run_ids]
+    for run in runs:
+        if not run.state().ended and run.state().name != "queued":
+            raise BadInput(f"Run {run.id} is {run.state().name}.", "Stop it first.", field="run")
+        if run.path.resolve().parent != (data / "runs").resolve():
+            raise BadInput(f"{run.path} does not lie in {data / 'runs'}.", "Delete that folder yourself.", field="run")
+    names = ", ".join(run.id for run in runs)
+    if not yes and not typer.confirm(f"Delete {names} with all pictures, saves and exports?", err=True):
+        raise typer.Exit(0)
+    for run in runs:
+        shutil.rmtree(run.path)
+    answer(as_json, {"deleted": [run.id for run in runs]}, f"Deleted {names}.")
+
+
+def summary(run: rundir.Run) -> dict:
+    """What a list says about a run."""
+    state, spec, scores = run.state(), run.spec, run.scores()
+    step = scores and scores["recommendation"]["step"]
+    return {
+        "id": run.id,
+        "name": spec.name,
+        "state": state.name,
+        "phase": state.phase,
+        "step": state.step,
+        "steps": spec.steps,
+        "method": spec.adapter.method,
+        "base": spec.base,
+        "recommended": step,
+        "likeness": scores["saves"][str(step)]["likeness"] if step else None,
+        "updated": state.updated,
+        "message": state.message,
+    }
+
+
+def exports(run: rundir.Run) -> list[Path]:
+    """The run's exported files."""
+    return sorted(path for path in (run.path / "adapter").glob("*") if not path.name.startswith("."))
+
+
+def percent(value: float | None) -> str:
+    """A percent for a table, `-` where there is none."""
+    return "-" if value is None else f"{value:.0f} %"
+
+
+def _words(run: rundir.Run, document: dict) -> str:
+    state, spec = run.state(), run.spec
+    when = datetime.fromtimestamp(state.updated).strftime("%Y-%m-%d %H:%M")
+    lines = [
+        f"{spec.name} ({run.id})",
+        f"{state.name}, step {state.step} of {spec.steps}, {when}. {state.message} {state.remedy}".rstrip(),
+        f"{spec.adapter.method} on {spec.base}; write '{spec.subject}' in prompts.",
+        f"Folder: {run.path}",
+    ]
+    if state.resumable:
+        lines.append(f"Resume: delora train --resume {run.id}")
+    if scores := document["scores"]:
+        lines += ["", score_table(scores), "", scores["recommendation"]["reason"]]
+        lines += [scores["note"]] if scores["note"] else []
+    if document["files"]:
+        lines += ["", "Exports:", *(f"  {path}" for path in document["files"])]
+    return "\n".join(lines)
+
+
+def score_table(scores: dict) -> str:
+    """The scores of a run, as a table for the terminal."""
+    rows = [["base", "0 %", *_figures(scores["base"]), "100 %"]]
+    for step, save in scores["saves"].items():
+        share = save["clip_t_share"]
+        rows.append([step, percent(save["likeness"]), *_figures(save), percent(share and 100 * share)])
+    if scores["real"]:
+        rows.append(["your pictures", "100 %", f"{scores['real']['dino']:.3f}", f"{scores['real']['clip_i']:.3f}", "", ""])
+    return table(["save", "likeness", "DINO", "CLIP-I", "CLIP-T", "follows prompt"], rows)
+
+
+def _figures(save: dict) -> list[str]:
+    return [f"{save['dino']:.3f}", f"{save['clip_i']:.3f}", f"{save['clip_t_plain']:.3f}"]

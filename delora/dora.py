@@ -1,0 +1,80 @@
+"""DoRA: LoRA with the norms of the weight's rows set by a magnitude of their own (Liu et al. 2024)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import AdapterConfig
+from .lowrank import LoRA
+from .methods import Factors, f64, register
+
+
+@register("dora")
+class DoRA(LoRA):
+    """W' = m (W + dW) / ||W + dW||, dW of LoRA, norms per output row, m (out,) learnable.
+
+    As in the original and in PEFT the norm is a constant to the gradient. It is found from W A^T and A A^T, without
+    the dense W + dW: ||w_i + b_i A||^2 = ||w_i||^2 + 2 b_i (W A^T)_i + b_i A A^T b_i.
+    """
+
+    def __init__(self, weight: Tensor, config: AdapterConfig, generator: torch.Generator) -> None:
+        super().__init__(weight, config, generator)
+        squared = weight.detach().to(self.A.dtype).square().sum(dim=1)
+        self.register_buffer("squared", squared)  # ||w_i||^2, (out,)
+        self.m = nn.Parameter(squared.sqrt())
+
+    def ratios(self, weight: Tensor) -> Tensor:
+        """m / ||W + dW||, (out,); exactly 1 at the start."""
+        with torch.no_grad():
+            down, up = self.factors().plus
+            along = weight.to(down.dtype) @ down.mT  # (out, r)
+            norms = (self.squared + (up * (2 * along + up @ (down @ down.mT))).sum(dim=1)).clamp(min=0).sqrt()
+        return self.m / norms
+
+    def add_to(self, y: Tensor, x: Tensor, linear: nn.Linear, y0: Tensor) -> Tensor:
+        dtype, strength = y.dtype, self.strength
+
+        def make() -> tuple[Tensor, Tensor, Factors]:
+            c = self.ratios(linear.weight)
+            down, up = self.factors().plus
+            return (strength * (c - 1)).to(dtype), down.to(dtype), (strength * c.unsqueeze(-1) * up).to(dtype)
+
+        k, down, up = self.keep("scaled", make, dtype, strength, linear.weight.data_ptr(), linear.weight._version)
+        h = F.linear(self.drop(x.to(dtype)), down)  # (..., r)
+        if y is y0:  # the only adapter so far: y0 + k (y0 - b) in one pass
+            scaled = y0 * (1 + k) if linear.bias is None else torch.addcmul(-k * linear.bias.to(dtype), y0, 1 + k)
+        else:
+            scaled = y + k * (y0 if linear.bias is None else y0 - linear.bias)
+        return torch.addmm(scaled.reshape(-1, scaled.shape[-1]), h.reshape(-1, h.shape[-1]), up.mT).view(y.shape)
+
+    def low_rank(self, weight: Tensor) -> None:
+        return None
+
+    def dense(self, weight: Tensor) -> Tensor:
+        down, up = super().low_rank(weight)
+        c, weight64 = f64(self.ratios(weight)).unsqueeze(-1), f64(weight)
+        return (c - 1) * weight64 + c * (up @ down)
+
+    def distance(self, weight: Tensor) -> Tensor:
+        down, up = super().low_rank(weight)
+        c = f64(self.ratios(weight))
+        crossed = (up * (f64(weight) @ down.mT)).sum(dim=1)  # <w_i, dw_i>
+        moved = (up * (up @ (down @ down.mT))).sum(dim=1)  # ||dw_i||^2
+        squared = (c - 1).square() * f64(self.squared) + 2 * (c - 1) * c * crossed + c.square() * moved
+        return squared.sum().clamp(min=0).sqrt()
+
+
+@register("dora-fixed")
+class FixedDoRA(DoRA):
+    """DoRA with m frozen at the row norms of W (App. C): only directions change, ||dW||_F <= 2 ||W||_F."""
+
+    def __init__(self, weight: Tensor, config: AdapterConfig, generator: torch.Generator) -> None:
+        super().__init__(weight, config, generator)
+        m = self.m.detach()
+        del self.m
+        self.register_buffer("m", m)
+
+    def bound(self, weight_norm: float) -> float:
+        return 2 * weight_norm

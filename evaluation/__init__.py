@@ -1,0 +1,1 @@
+"""Scores, sheets, reports and studies: what a finished run looks like in numbers and pictures."""

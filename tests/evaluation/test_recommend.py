@@ -1,0 +1,82 @@
+"""The rule on made-up curves, each with the answer a person reads off it."""
+
+import pytest
+
+from evaluation.recommend import recommend
+from evaluation.subject import Scores
+
+
+def made(dino, share, stderr=0.02):
+    """Scores of 16 pictures with a base CLIP-T of 0.1."""
+    return Scores(dino, 0.5, 0.1 * share, 0.3, share, stderr, 16, {}, {})
+
+
+BASE = made(0.40, 1.0)
+
+
+def told(curve, **more):
+    """The rule's answer on {step: scores}."""
+    return recommend(curve, BASE, subject="Biscuit", real_dino=0.80, **more)
+
+
+def test_the_earliest_save_within_one_standard_error_of_the_best():
+    curve = {200: made(0.55, 1), 400: made(0.685, 1), 600: made(0.70, 0.99), 800: made(0.71, 0.97)}
+    answer = told(curve)
+    assert answer.step == 600  # 400 lies 0.025 below the best, 600 lies 0.01 below
+    assert answer.ties == (800,)
+
+
+def test_the_words_are_those_of_the_page():
+    answer = told({200: made(0.55, 1), 600: made(0.684, 0.97, 0.016)})
+    assert answer.reason == (
+        "Recommended: step 600. The earliest save that looks as much like Biscuit as the best one, within the spread "
+        "of 16 test pictures (71 ± 4 %), and still follows the prompt (97 %; we ask for 95 %). "
+        "It is a measurement, not taste: take another if you like its pictures better."
+    )
+
+
+def test_the_best_is_looked_for_among_saves_that_obey():
+    curve = {200: made(0.60, 1.0), 400: made(0.65, 0.96), 600: made(0.78, 0.94)}
+    assert told(curve).step == 400
+
+
+def test_a_disobeying_save_within_the_spread_does_not_win_by_being_earlier():
+    assert told({200: made(0.70, 0.90), 400: made(0.70, 0.96)}).step == 400
+
+
+def test_ties_are_named():
+    answer = told({200: made(0.70, 1), 400: made(0.71, 1), 600: made(0.705, 1)})
+    assert (answer.step, answer.ties) == (200, (400, 600))
+    assert "Within that spread, steps 400, 600 did as well." in answer.reason
+
+
+def test_no_scores_yet():
+    assert told({0: BASE}, first_save=200).reason == "No recommendation yet; the first scores come at step 200."
+    assert told({}, first_save=200).step is None
+
+
+def test_no_save_looks_like_the_subject():
+    answer = told({200: made(0.41, 1), 400: made(0.38, 1)})
+    assert answer.step is None
+    assert answer.reason.startswith("No save looks more like Biscuit than the base model does.")
+
+
+def test_every_save_that_looks_alike_disobeys():
+    answer = told({100: made(0.40, 1.0), 200: made(0.60, 0.90), 400: made(0.70, 0.80)})
+    assert answer.step is None
+    assert answer.reason == ("Every save that looks like Biscuit ignores part of the prompt. Step 200 ignores least.")
+
+
+def test_exactly_95_percent_is_enough():
+    assert told({200: made(0.60, 0.95)}).step == 200
+
+
+def test_without_a_second_real_picture_the_plain_score_is_shown():
+    answer = recommend({200: made(0.6, 1)}, BASE, subject="Biscuit")
+    assert "(DINO 0.600 ± 0.020)" in answer.reason
+
+
+@pytest.mark.parametrize("order", [(600, 200, 400), (200, 400, 600)])
+def test_the_order_of_the_dictionary_does_not_matter(order):
+    curve = {200: made(0.70, 1), 400: made(0.71, 1), 600: made(0.705, 1)}
+    assert told({step: curve[step] for step in order}).step == 200

@@ -1,0 +1,131 @@
+"""Subject scores against the same figures computed one pair at a time in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tinyjudges import noise_pictures
+
+from evaluation.subject import Judge, Scores, likeness, standard_error, unrelated_to, zero_shot
+
+PROMPTS = ["a dog in the snow", "a dog on the beach", "a dog in the city", "a dog in the snow"]
+POOL = ("a cat in the forest", "a car on the beach", "a green car", "a dog in the forest", "a cat in the city")
+
+
+def cosine(a, b):
+    """Cosine of two vectors by the schoolbook, in float64."""
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    return float(sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(sum(a * a)) / math.sqrt(sum(b * b)))
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Four generated pictures, of another size than the judges take."""
+    return noise_pictures(4, 1, (48, 48))
+
+
+@pytest.fixture(scope="module")
+def real():
+    """Three real pictures."""
+    return noise_pictures(3, 2)
+
+
+@pytest.fixture(scope="module")
+def judge(dino, clip, real):
+    """The judge of the three real pictures."""
+    return Judge(dino, clip, real, POOL)
+
+
+def test_dino_and_clip_i_are_means_over_every_generated_real_pair(judge, dino, clip, drawn, real):
+    scores = judge.score(drawn, PROMPTS)
+    for encoder, value in ((dino, scores.dino), (clip, scores.clip_i)):
+        pairs = [cosine(g, r) for g in encoder.embed_images(drawn) for r in encoder.embed_images(real)]
+        assert len(pairs) == 12
+        assert value == pytest.approx(sum(pairs) / 12, abs=1e-6)
+
+
+def test_clip_t_is_each_picture_with_its_own_prompt_less_its_mean_with_unrelated_ones(judge, clip, drawn):
+    scores = judge.score(drawn, PROMPTS)
+    unrelated = {  # by reading: no word in common but articles and prepositions
+        "a dog in the snow": ["a cat in the forest", "a car on the beach", "a green car", "a cat in the city"],
+        "a dog on the beach": ["a cat in the forest", "a green car", "a cat in the city"],
+        "a dog in the city": ["a cat in the forest", "a car on the beach", "a green car"],
+    }
+    for index, (picture, prompt) in enumerate(zip(clip.embed_images(drawn), PROMPTS, strict=True)):
+        plain = cosine(picture, clip.embed_texts([prompt])[0])
+        offset = np.mean([cosine(picture, clip.embed_texts([other])[0]) for other in unrelated[prompt]])
+        assert scores.per_image["clip_t_plain"][index] == pytest.approx(plain, abs=1e-6)
+        assert scores.per_image["clip_t"][index] == pytest.approx(plain - offset, abs=1e-6)
+    assert scores.clip_t == pytest.approx(np.mean(scores.per_image["clip_t"]))
+
+
+def test_the_share_is_of_the_centred_scores(judge, drawn):
+    base = judge.score(drawn[::-1], PROMPTS)
+    base = Scores.from_dict({**base.to_dict(), "clip_t": 0.2})
+    scores = judge.score(drawn, PROMPTS, base)
+    assert scores.clip_t_share == pytest.approx(scores.clip_t / 0.2)
+    assert judge.score(drawn, PROMPTS).clip_t_share is None
+
+
+def test_self_similarity_leaves_a_picture_with_itself_out(judge, dino, clip, real):
+    for name, encoder in (("dino", dino), ("clip_i", clip)):
+        v = encoder.embed_images(real)
+        expected = (cosine(v[0], v[1]) + cosine(v[0], v[2]) + cosine(v[1], v[2])) / 3
+        assert judge.self_similarity()[name] == pytest.approx(expected, abs=1e-6)
+
+
+def test_one_real_picture_has_no_self_similarity(dino, clip, real):
+    assert Judge(dino, clip, real[:1], POOL).self_similarity() is None
+
+
+def test_the_standard_error_is_that_of_the_mean_over_pictures(judge, drawn):
+    values = judge.score(drawn, PROMPTS).per_image["dino"]
+    mean = sum(values) / 4
+    by_hand = math.sqrt(sum((v - mean) ** 2 for v in values) / 3) / 2
+    assert standard_error(values) == pytest.approx(by_hand)
+    assert judge.score(drawn, PROMPTS).dino_stderr == pytest.approx(by_hand)
+
+
+def test_scores_come_back_from_their_file_and_say_who_judged(judge, drawn, dino, clip):
+    import json
+
+    scores = judge.score(drawn, PROMPTS)
+    assert Scores.from_dict(json.loads(json.dumps({**scores.to_dict(), "step": 3}))) == scores
+    assert scores.encoders == {"dino": dino.describe(), "clip": clip.describe()}
+
+
+def test_likeness_is_0_at_the_base_and_100_at_the_real_pictures():
+    assert likeness(0.4, 0.4, 0.8) == 0
+    assert likeness(0.8, 0.4, 0.8) == pytest.approx(100)
+    assert likeness(0.7, 0.4, 0.8) == pytest.approx(75)
+    assert likeness(0.7, 0.4, None) is None
+    assert likeness(0.7, 0.8, 0.8) is None
+
+
+def test_unrelated_prompts_share_no_content_word():
+    assert unrelated_to("a dog in the Snow", ("a cat in the snow", "a cat in the city", "the dog")) == [
+        "a cat in the city"
+    ]
+
+
+def test_zero_shot_takes_the_label_whose_texts_are_nearest_on_average(clip, drawn):
+    labels = {"snow": ["a dog in the snow", "a cat in the snow"], "beach": ["a dog on the beach", "a red car"]}
+    means = {name: sum(clip.embed_texts([t])[0] for t in texts) for name, texts in labels.items()}
+    expected = []
+    for picture in clip.embed_images(drawn):
+        expected.append(max(labels, key=lambda name: cosine(picture, means[name])))  # noqa: B023
+    answer = zero_shot(clip, drawn, labels, ["snow"] * 4)
+    assert answer.named == tuple(expected)
+    assert answer.share == expected.count("snow") / 4
+
+
+def test_pictures_and_prompts_must_pair_up(judge, drawn):
+    with pytest.raises(ValueError, match="4 pictures came with 1 prompts"):
+        judge.score(drawn, PROMPTS[:1])
+
+
+def test_vectors_are_unit_float32(dino, drawn):
+    vectors = dino.embed_images(drawn)
+    assert vectors.dtype == torch.float32
+    assert torch.allclose(vectors.norm(dim=1), torch.ones(4), atol=1e-6)

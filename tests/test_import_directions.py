@@ -1,0 +1,78 @@
+"""Imports run one way, delora <- training <- evaluation <- app, and what must start fast imports nothing heavy."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ["delora", "training", "evaluation", "app"]
+HEAVY = {
+    "torch",
+    "diffusers",
+    "transformers",
+    "accelerate",
+    "peft",
+    "gradio",
+    "matplotlib",
+    "huggingface_hub",
+    "pandas",
+}
+
+
+def imported(file: Path) -> Iterator[tuple[str, int]]:
+    """Every top-level package that a file imports, anywhere in it, with the line."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0], node.lineno
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_room_imports_from_above(room):
+    above = set(ROOMS[ROOMS.index(room) + 1 :]) | {"tests", "benchmarks"}
+    faults = [
+        f"{file.relative_to(ROOT)}:{line} imports {name}"
+        for file in sorted((ROOT / room).rglob("*.py"))
+        for name, line in imported(file)
+        if name in above
+    ]
+    assert not faults
+
+
+def test_delora_knows_only_torch_safetensors_and_the_standard_library():
+    allowed = sys.stdlib_module_names | {"torch", "safetensors", "delora"}
+    faults = [
+        f"{file.relative_to(ROOT)}:{line} imports {name}"
+        for file in sorted((ROOT / "delora").rglob("*.py"))
+        for name, line in imported(file)
+        if name not in allowed
+    ]
+    assert not faults
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "app.cli",
+        "app.doctor",
+        "training.catalog",
+        "training.errors",
+        "training.guard",
+        "training.hub",
+        "training.models",
+        "training.rundir",
+        "training.spec",
+    ],
+)
+def test_start_up_imports_nothing_heavy(module):
+    code = f"import sys, {module}; print(*sorted(sys.modules.keys() & {HEAVY!r}))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""

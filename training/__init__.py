@@ -1,0 +1,1 @@
+"""From pictures to a run folder: base models, datasets, objectives and the one training loop."""

@@ -1,0 +1,96 @@
+"""Writes that appear whole or not at all: beside their place first, then renamed.
+
+Names that begin with a dot and end in `.part` are unfinished and are ignored everywhere; `sweep` removes those that a
+killed process left behind.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+PART = ".part"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as UTF-8; its folder must exist. OSError passes through, with nothing left behind."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file; readers see the old content or the new, never a mixture."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        beside.chmod(0o644)  # mkstemp's 0600 would hide run folders from a second account that may read the rest
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill the folder this yields; it takes the name `path` when the block ends well, and vanishes otherwise.
+
+    A folder that had the name is replaced. Files are on the disk before the name is, so that a power cut cannot leave
+    a finished name on unfinished content.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent))
+    try:
+        beside.chmod(0o755)
+        yield beside
+        for file in beside.rglob("*"):
+            if file.is_file():
+                flush(file)
+        replace_dir(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def replace_dir(new: Path, path: Path) -> None:
+    """Give the folder `new` the name `path`. A folder that had the name is put aside first and then removed."""
+    if path.exists():
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent))
+        path.rename(aside / path.name)
+        new.rename(path)
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        new.rename(path)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file's content is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line with one write. A last line that a crash tore is closed first, so that it spoils no other."""
+    with path.open("a+b", buffering=0) as file:
+        data = line.encode("utf-8") + b"\n"
+        if file.tell() and not _ends_in_newline(file):
+            data = b"\n" + data
+        file.write(data)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the unfinished files and folders directly in `folder`. Only for a folder with no other writer."""
+    for path in folder.glob(f".*{PART}"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _ends_in_newline(file) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"

@@ -1,0 +1,152 @@
+"""The models that can be downloaded by name, where they lie in the data folder, and the folders a person added."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.atomic import write_text
+
+OPENRAIL = "CreativeML Open RAIL-M (https://huggingface.co/spaces/CompVis/stable-diffusion-license)"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model on the hub at a pinned commit.
+
+    files: name on the hub -> name here. pickles: files that are converted to safetensors once, name on the hub ->
+    name here. base: whether it can be finetuned. size_mb: of the download.
+    """
+
+    name: str
+    title: str
+    repo: str
+    commit: str
+    licence: str
+    size_mb: int
+    files: dict[str, str]
+    pickles: dict[str, str]
+    base: bool = False
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+_MODELS = (
+    Known(
+        name="sd15",
+        title="Stable Diffusion 1.5",
+        repo="stable-diffusion-v1-5/stable-diffusion-v1-5",
+        commit="451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+        licence=OPENRAIL,
+        size_mb=2134,
+        # Half precision under the plain names: half the download, and a stock from_pretrained opens the folder.
+        files={
+            "unet/diffusion_pytorch_model.fp16.safetensors": "unet/diffusion_pytorch_model.safetensors",
+            "vae/diffusion_pytorch_model.fp16.safetensors": "vae/diffusion_pytorch_model.safetensors",
+            "text_encoder/model.fp16.safetensors": "text_encoder/model.safetensors",
+            **_same(
+                "model_index.json",
+                "unet/config.json",
+                "vae/config.json",
+                "text_encoder/config.json",
+                "scheduler/scheduler_config.json",
+                "feature_extractor/preprocessor_config.json",
+                "tokenizer/vocab.json",
+                "tokenizer/merges.txt",
+                "tokenizer/tokenizer_config.json",
+                "tokenizer/special_tokens_map.json",
+            ),
+        },
+        pickles={},
+        base=True,
+    ),
+    Known(
+        name="dino",
+        title="DINO ViT-S/16, the paper's scorer",
+        repo="facebook/dino-vits16",
+        commit="abe3b354cb6a9b6f146096b14a4a9d7eecbcb4bd",
+        licence="Apache-2.0",
+        size_mb=87,
+        files=_same("config.json", "preprocessor_config.json"),
+        pickles={"pytorch_model.bin": "model.safetensors"},
+    ),
+    Known(
+        name="clip",
+        title="CLIP ViT-B/32, the paper's scorer",
+        repo="openai/clip-vit-base-patch32",
+        commit="b97b0100e55e367c057773c2a614676470b0d575",
+        licence="MIT (https://github.com/openai/CLIP)",
+        size_mb=607,
+        files=_same(
+            "model.safetensors",
+            "config.json",
+            "preprocessor_config.json",
+            "vocab.json",
+            "merges.txt",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+        ),
+        pickles={},
+    ),
+    Known(
+        name="controlnet-seg",
+        title="ControlNet 1.1 for segmentation maps",
+        repo="lllyasviel/control_v11p_sd15_seg",
+        commit="210682041b41097834006a910b8773f423343900",
+        licence=OPENRAIL,
+        size_mb=723,
+        files={
+            "config.json": "config.json",
+            "diffusion_pytorch_model.fp16.safetensors": "diffusion_pytorch_model.safetensors",
+        },
+        pickles={},
+    ),
+    Known(
+        name="upernet",
+        title="UperNet (ConvNeXt-S) for ADE20K, the segmenter",
+        repo="openmmlab/upernet-convnext-small",
+        commit="550b68d291f9a7e4874065c6eec0676b2ba821e6",
+        licence="MIT",
+        size_mb=328,
+        files=_same("config.json", "preprocessor_config.json"),
+        pickles={"pytorch_model.bin": "model.safetensors"},
+    ),
+)
+CATALOG = {model.name: model for model in _MODELS}
+
+
+def find(ref: str) -> Known | None:
+    """The named model that `ref` means, by its name here or its hub id."""
+    return CATALOG.get(ref) or next((model for model in _MODELS if model.repo == ref), None)
+
+
+def home(data: Path, name: str) -> Path:
+    """Where a downloaded model lies once it is whole."""
+    return data / "models" / name
+
+
+def incoming(data: Path, name: str) -> Path:
+    """Where its parts gather while it is downloaded."""
+    return data / "models" / f".incoming-{name}"
+
+
+def added(data: Path) -> dict[str, str]:
+    """The folders and checkpoints a person added: name -> path."""
+    path = data / "models" / "added.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
+def set_added(data: Path, models: dict[str, str]) -> None:
+    """Write the list of added models, whole or not at all."""
+    (data / "models").mkdir(parents=True, exist_ok=True)
+    write_text(data / "models" / "added.json", json.dumps(models, indent=2, ensure_ascii=False) + "\n")
+
+
+def delete(path: Path) -> None:
+    """Remove a file or folder if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,319 @@
+"""CLIP on the toy world (Radford et al. 2021), twice: the pipeline's text tower, and an independent scorer.
+
+    python -m training.pretrain.clip --role pipeline --minutes 20 --out .pretrain/clip-pipeline
+    python -m training.pretrain.clip --role scorer   --minutes 30 --out assets/embedded/scorers/clip
+
+Both are `transformers.CLIPModel`s of their own size and seed, trained contrastively on raw renders. Three changes to
+the recipe: a text that is also true of another picture of the batch is no negative of it (with some 70 objects and
+twelve places a batch is full of them); beside its own caption every picture is held against the names of all classes,
+since the places, which are much easier, hide the objects for long (after 300 steps 21 % of objects are named instead of
+6 %); and for most of the time the image tower reads a random half of the patches (FLIP, Li et al. 2023), which costs
+half. Now and then a strange word is put into a caption, so that a rare token changes little of what the text tower
+makes of the words beside it. The rare tokens themselves are never read.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from training.pretrain import cache, jobs, probe, world
+from training.pretrain.tokenizer import prompt_words, save_tokenizer, world_tokenizer
+
+BATCH = 128
+PEAK_RATE, WEIGHT_DECAY = 1.5e-3, 0.1
+KEPT_PATCHES, WHOLE_FROM = 0.5, 0.8  # half of the patches until 80 % of the time is spent
+STRANGE_SHARE = 0.15  # of captions get a word that means nothing
+DOUBLE_SHARE, DOUBLE_EVERY = 0.3, 8  # of captions are said twice in every 8th batch, for the later positions
+PIXEL_MEAN = PIXEL_STD = 0.5
+
+
+@dataclass(frozen=True)
+class Role:
+    """A size and a seed. Widths are multiples of 64 at scale 1; heads are 64 wide, as in CLIP."""
+
+    seed: int
+    image_width: int
+    image_layers: int
+    text_width: int
+    text_layers: int
+    projection: int = 192
+
+
+ROLES = {"pipeline": Role(1, 192, 4, 192, 4), "scorer": Role(2, 192, 6, 128, 3)}
+
+
+def build(role: Role, tokenizer, scale: float = 1.0):
+    """A `CLIPModel` with random weights, whose pooled text is the one at the first eos (see the ids in its config)."""
+    from transformers import CLIPConfig, CLIPModel
+
+    def tower(width: int, layers: int) -> dict:
+        width = max(64, round(width * scale / 64) * 64)
+        sizes = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": width // 64}
+        return sizes | {"num_hidden_layers": layers, "hidden_act": "gelu", "projection_dim": role.projection}
+
+    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    text = {"vocab_size": len(tokenizer), "max_position_embeddings": tokenizer.model_max_length, **ids}
+    image = {"image_size": world.SIZE_PX, "patch_size": 16}
+    config = CLIPConfig(
+        text_config=tower(role.text_width, role.text_layers) | text,
+        vision_config=tower(role.image_width, role.image_layers) | image,
+        projection_dim=role.projection,
+    )
+    return CLIPModel(config)
+
+
+def image_vectors(model, pixels: torch.Tensor, kept: float = 1.0) -> torch.Tensor:
+    """Unit vectors (b, d) of pixels (b, 3, h, w); with `kept` < 1 from a random share of the patches."""
+    tower = model.vision_model
+    hidden = drop_patches(tower.embeddings(pixels), kept)  # (b, 1 + patches, width)
+    hidden = tower.encoder(inputs_embeds=tower.pre_layrnorm(hidden)).last_hidden_state
+    return F.normalize(model.visual_projection(tower.post_layernorm(hidden[:, 0])).float(), dim=-1)
+
+
+def drop_patches(hidden: torch.Tensor, kept: float) -> torch.Tensor:
+    """The class token and a random share of the patch tokens of each picture: (b, 1 + n, d) -> (b, 1 + kept n, d)."""
+    if kept >= 1:
+        return hidden
+    batch, tokens, width = hidden.shape
+    order = torch.rand(batch, tokens - 1, device=hidden.device).argsort(1)[:, : round((tokens - 1) * kept)] + 1
+    chosen = torch.cat([order.new_zeros(batch, 1), order], 1)
+    return hidden.gather(1, chosen[..., None].expand(-1, -1, width))
+
+
+def text_vectors(model, tokenizer, texts: list[str]) -> torch.Tensor:
+    """Unit vectors (b, d) of texts."""
+    ids = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").input_ids.to(model.device)
+    pooled = model.text_model(input_ids=ids).pooler_output
+    return F.normalize(model.text_projection(pooled).float(), dim=-1)
+
+
+def to_pixels(images: np.ndarray, device: torch.device) -> torch.Tensor:
+    """uint8 (b, h, w, 3) -> float32 (b, 3, h, w) in -1..1."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float()
+    return pixels.mul_(1 / (255 * PIXEL_STD)).sub_(PIXEL_MEAN / PIXEL_STD)
+
+
+def weathered(pixels: torch.Tensor, cast: float = 0.03) -> torch.Tensor:
+    """Light on every picture (gain and offset of each channel), blur on the first eighth, grain on the second."""
+    batch = len(pixels)
+    gain = 1 + 0.1 * torch.randn(batch, 1, 1, 1, device=pixels.device)
+    gain = gain * (1 + cast * torch.randn(batch, 3, 1, 1, device=pixels.device))
+    offset = 0.06 * torch.randn(batch, 3, 1, 1, device=pixels.device)
+    out = torch.addcmul(offset, pixels, gain)
+    few = batch // 8
+    out[:few] = F.avg_pool2d(F.pad(out[:few], (1, 1, 1, 1), mode="replicate"), 3, 1)
+    out[few : 2 * few] += 0.1 * torch.rand(few, 1, 1, 1, device=out.device) * torch.randn_like(out[few : 2 * few])
+    return out
+
+
+class Captions:
+    """Writes captions for the facts of pictures, and knows of which other pictures each is true."""
+
+    def __init__(self):
+        self.places = {place.name: place for place in world.PLACES}
+        self.strange = sorted(set(prompt_words()) - set(world.CAPTION_WORDS))
+
+    def write(self, facts: list[dict], rng: np.random.Generator, double: float = 0.0) -> tuple[list[str], torch.Tensor]:
+        """Captions of b pictures, and (b, b) bool: whether text i is true of picture j (or may be)."""
+        texts, said = [], []
+        for fact in facts:
+            text = self._caption(fact, rng)
+            if rng.random() < double:
+                text += ", " + self._caption(fact, rng)
+            place = any(phrase in text for phrase in self.places[fact["place"]].phrases)
+            said.append((fact["class_word"], fact["colour"], place and fact["place"], fact["style"] == "drawing"))
+            texts.append(self._strange(text, rng) if rng.random() < STRANGE_SHARE else text)
+        return texts, self._true_of(said, facts)
+
+    def _caption(self, fact: dict, rng: np.random.Generator) -> str:
+        return world.caption(fact["class_word"], fact["colour"], self.places[fact["place"]], fact["style"], rng)
+
+    def _strange(self, text: str, rng: np.random.Generator) -> str:
+        """`text` with one word that means nothing here."""
+        if rng.random() < 0.5:
+            word = self.strange[rng.integers(len(self.strange))]
+        else:
+            word = "".join(rng.choice(list(string.ascii_lowercase), rng.integers(2, 5)))
+        words = text.split()
+        if word not in world.RARE_TOKENS:
+            words.insert(rng.integers(len(words) + 1), word)
+        return " ".join(words)
+
+    @staticmethod
+    def _true_of(said: list[tuple], facts: list[dict]) -> torch.Tensor:
+        # A text without a place or colour is true whatever they are. An unpainted car may happen to be red.
+        def column(values) -> np.ndarray:
+            return np.array(list(values), dtype=object)
+
+        word, colour, place, drawing = (column(values) for values in zip(*said, strict=True))
+        classes, colours, places, styles = (
+            column(f[k] for f in facts) for k in ("class_word", "colour", "place", "style")
+        )
+        true = word[:, None] == classes[None]
+        true &= (colour[:, None] == None) | (colours[None] == None) | (colour[:, None] == colours[None])  # noqa: E711
+        true &= (place[:, None] == False) | (place[:, None] == places[None])  # noqa: E712
+        true &= (drawing[:, None] == False) | (styles[None] == "drawing")  # noqa: E712
+        return torch.from_numpy(true.astype(bool))
+
+
+def roll_call(rng: np.random.Generator) -> list[str]:
+    """The shortest captions of all classes in one phrasing, in the order of `world.CLASSES`."""
+    phrasing = world.PHRASINGS[rng.integers(len(world.PHRASINGS))]
+    return [world.article(phrasing.format(word)) for word in world.CLASSES]
+
+
+def contrastive_loss(
+    images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, true: torch.Tensor
+) -> torch.Tensor:
+    """Symmetric cross-entropy of (b, d) pairs; pairs beside the diagonal that `true` (b, b) names are left out."""
+    logits = scale * texts @ images.T  # (texts, images)
+    diagonal = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    logits = logits.masked_fill(true.to(logits.device) & ~diagonal, -math.inf)
+    target = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def train(
+    role_name: str,
+    out: Path,
+    minutes: float,
+    *,
+    scale: float = 1.0,
+    seed: int | None = None,
+    batch: int = BATCH,
+    threads: int = 2,
+    work: Path = jobs.WORK,
+    pictures: int = cache.PICTURES,
+    fp32: bool = False,
+    fresh: bool = False,
+) -> dict[str, float]:
+    """Trains or goes on training one of the two CLIPs, saves it to `out`, and returns its zero-shot accuracies."""
+    role = ROLES[role_name]
+    seed = role.seed if seed is None else seed
+    device = jobs.device_for(threads)
+    tokenizer, captions = world_tokenizer(), Captions()
+    torch.manual_seed(seed)
+    model = build(role, tokenizer, scale).to(device).train()
+    if device.type == "cpu":
+        model.set_attn_implementation("eager")  # the fused kernel's backward is 5 times slower in bfloat16 on a CPU
+    optimizer = jobs.optimizer(model, WEIGHT_DECAY)
+    name = f"clip-{role_name}-{scale:g}-{seed}"
+    job = jobs.Job(name, work, minutes, {"model": model, "optimizer": optimizer}, fresh=fresh)
+    data = cache.open_world(pictures, threads, work)
+    words = torch.tensor([world.CLASSES.index(fact["class_word"]) for fact in data.meta], device=device)
+    fresh_pictures = world.World().batch(world.VALIDATION_SEED + seed, 600)
+    job.report({"parameters": sum(p.numel() for p in model.parameters()), "pictures": len(data)})
+    for step in job.steps():
+        torch.manual_seed(seed * 1_000_003 + step)
+        rng = np.random.default_rng([seed, step])
+        chosen = np.sort(rng.choice(len(data), batch, replace=False))
+        double = DOUBLE_SHARE if step % DOUBLE_EVERY == 0 else 0.0
+        texts, true = captions.write([data.meta[i] for i in chosen], rng, double)
+        pixels = weathered(to_pixels(data.images[chosen], device))
+        kept = KEPT_PATCHES if job.share < WHOLE_FROM else 1.0
+        for group in optimizer.param_groups:
+            group["lr"] = jobs.learning_rate(PEAK_RATE, job.share)
+        with jobs.autocast(device, fp32):
+            seen, read = image_vectors(model, pixels, kept), text_vectors(model, tokenizer, texts + roll_call(rng))
+        names, read = read[len(texts) :], read[: len(texts)]
+        factor = model.logit_scale.exp()
+        loss = contrastive_loss(seen, read, factor, true) + F.cross_entropy(factor * seen @ names.T, words[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(max=math.log(100))
+        job.tick(loss.item())
+        if job.due():
+            with job.pause():
+                job.report(accuracy(model, tokenizer, fresh_pictures))
+    level_unread_words(model, tokenizer)
+    figures = accuracy(model, tokenizer, fresh_pictures)
+    unseen_pairs = world.World("held-out").batch(world.VALIDATION_SEED + seed, 600)
+    figures |= {f"held-out pairs, {k}": v for k, v in accuracy(model, tokenizer, unseen_pairs).items()}
+    job.report(figures)
+    save(model, tokenizer, Path(out), role_name, job, {"seed": seed, "threads": threads, "batch": batch})
+    return figures
+
+
+@torch.no_grad()
+def accuracy(model, tokenizer, pictures: list) -> dict[str, float]:
+    """`probe.zero_shot` of a model in training."""
+    training = model.training
+    model.eval()
+
+    def images(arrays: list[np.ndarray]) -> np.ndarray:
+        parts = [np.stack(arrays[i : i + 100]) for i in range(0, len(arrays), 100)]
+        return np.concatenate([image_vectors(model, to_pixels(p, model.device)).cpu().numpy() for p in parts])
+
+    figures = probe.zero_shot(images, lambda texts: text_vectors(model, tokenizer, texts).cpu().numpy(), pictures)
+    model.train(training)
+    return figures
+
+
+@torch.no_grad()
+def level_unread_words(model, tokenizer) -> None:
+    """Gives words that no caption contains (rare tokens above all) the length of the words that were read.
+
+    Their random rows stayed as short as they began; beside trained ones they would be nearly the same nothing.
+    """
+    table = model.text_model.embeddings.token_embedding.weight
+    read = torch.zeros(len(table), dtype=torch.bool)
+    ids = [tokenizer(word).input_ids for word in world.CAPTION_WORDS]
+    read[[i for word in ids for i in word]] = True
+    length = table[read].norm(dim=1).median()
+    short = table.norm(dim=1) < length
+    short[read.to(short.device)] = False
+    table[short] = F.normalize(table[short], dim=1) * length
+
+
+def save(model, tokenizer, out: Path, role_name: str, job: jobs.Job, facts: dict) -> None:
+    """Writes the model folder; for the pipeline also `text_encoder` and `tokenizer` as Stable Diffusion has them."""
+    import json
+
+    from transformers import CLIPTextModel
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    jobs.save_half(model, out)
+    save_tokenizer(tokenizer, out)
+    size, mean = world.SIZE_PX, [PIXEL_MEAN] * 3
+    square = {"height": size, "width": size}
+    CLIPImageProcessorPil(
+        size={"shortest_edge": size}, crop_size=square, resample=3, image_mean=mean, image_std=mean
+    ).save_pretrained(out)
+    if role_name == "pipeline":
+        text = CLIPTextModel(model.config.text_config)
+        text.load_state_dict({k.removeprefix("text_model."): v for k, v in model.text_model.state_dict().items()})
+        jobs.save_half(text, out / "text_encoder", prefix="text_model.")
+        save_tokenizer(tokenizer, out / "tokenizer")
+    record = {"name": job.name, "minutes": round(job.seconds / 60, 1), "steps": job.step, **facts, "log": job.log}
+    (out / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    options = jobs.parser(__doc__)
+    options.add_argument("--role", choices=list(ROLES), required=True)
+    options.add_argument("--pictures", type=int, default=cache.PICTURES, help="pictures in the cache")
+    chosen = options.parse_args()
+    train(
+        chosen.role,
+        chosen.out,
+        chosen.minutes,
+        scale=chosen.scale,
+        seed=chosen.seed,
+        batch=chosen.batch or BATCH,
+        threads=chosen.threads,
+        work=chosen.work,
+        pictures=chosen.pictures,
+        fp32=chosen.fp32,
+        fresh=chosen.fresh,
+    )

@@ -1,0 +1,317 @@
+"""A small ViT that knows a subject again in another place: the embedded stand-in for DINO (Caron et al. 2021).
+
+    python -m training.pretrain.dino --minutes 30 --out assets/embedded/scorers/dino
+
+Honestly: it is an instance-discrimination ViT trained by self-distillation, on views that are not crops of one picture
+but pictures of one sprite in different places, scales, lights and flips. Student and teacher (its moving average, which
+is what is saved) see different views. The loss is DINO's cross-entropy of sharpened, centred prototype assignments; a
+contrastive one on the class tokens themselves (MoCo v3, Chen et al. 2021), since which pictures show one subject is
+known here and this invariance is all that is wanted; and a softmax over all subjects of the training, each with a
+learned vector of its own, which gets it going early. A shape in another colour, squeezed, or partly recoloured is
+another subject, and half of a batch are such siblings of one class, so colour, proportion and detail all have to count.
+The held-out subjects' glyphs are never seen. A picture's vector is the last layer's class token, as in the real DINO.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional as F
+
+from training.pretrain import cache, jobs, probe, world
+from training.pretrain.clip import PIXEL_MEAN, drop_patches, to_pixels, weathered
+from training.pretrain.sprites import COLOURS, can_be_recoloured, classes, hue_shifted, recoloured, sprite
+
+SEED = 3
+WIDTH, LAYERS, HEAD_WIDTH = 192, 6, 64
+VIEWS = 10  # pictures of each subject in the cache
+SUBJECTS, SIBLINGS = 64, 4  # subjects in a batch, two views of each; half of them come in fours of one family
+PEAK_RATE, WEIGHT_DECAY = 1.5e-3, 0.05
+KEPT_PATCHES, WHOLE_FROM = 0.5, 0.8  # both networks read half of the patches until 80 % of the time is spent
+PROTOTYPES, STUDENT_HEAT, TEACHER_HEAT, CENTRE_RATE = 1024, 0.1, 0.05, 0.1
+CONTRAST_HEAT, NAMING_HEAT = 0.1, 0.06
+COLOUR_CAST = 0.06  # standard deviation of a channel's gain: much less than between two colours
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing to know again. `family` groups what is easily confused: a class, or the variants of one glyph."""
+
+    family: str
+    glyph: str
+    style: str
+    variant: str  # "own", a colour word, "turned", "squeezed" or "patched"
+
+
+@functools.cache
+def subjects() -> tuple[Subject, ...]:
+    """All subjects of the training: every glyph that is not held out, in all its variants.
+
+    The glyphs of one family share two colours, so that there are pairs of one class and colour but two instances.
+    """
+    word_of = {glyph: word for word, entry in classes().items() for glyph in entry["glyphs"]}
+    out = []
+    for glyph, style in world.instance_pool():
+        family = word_of.get(glyph, glyph)
+        variants = ["own", "squeezed", "patched"]
+        if can_be_recoloured(glyph, style):
+            shared = np.random.default_rng([SEED, *family.encode()]).permutation(COLOURS)[:2]
+            variants += [*map(str, shared), "turned"]
+        out += [Subject(family, glyph, style, variant) for variant in variants]
+    return tuple(out)
+
+
+def cutout(subject: Subject, rng: np.random.Generator) -> Image.Image:
+    """The RGBA sprite of a subject; `rng` decides how far it is turned, squeezed or where it is patched."""
+    own = sprite(subject.glyph, subject.style)
+    if subject.variant == "own":
+        return own
+    if subject.variant == "squeezed":
+        width, height = own.size
+        factor = rng.uniform(0.6, 0.8)
+        return own.resize((round(width * factor), height) if rng.random() < 0.5 else (width, round(height * factor)))
+    if subject.variant in COLOURS:
+        return recoloured(subject.glyph, subject.style, subject.variant)
+    turned = hue_shifted(subject.glyph, subject.style, rng.uniform(0.15, 0.85))
+    if subject.variant == "turned":
+        return turned
+    y, x = np.mgrid[: own.height, : own.width]  # patched: the colours of one side of a line are turned
+    angle, at = rng.uniform(0, 2 * np.pi), rng.uniform(-0.15, 0.15)
+    side = np.cos(angle) * (x / own.width - 0.5) + np.sin(angle) * (y / own.height - 0.5) > at
+    return Image.composite(turned, own, Image.fromarray((side * 255).astype(np.uint8)))
+
+
+def draw_subjects(seed: int, chunk: int):
+    """One chunk of `cache.render`: VIEWS pictures of each of the next subjects, no masks."""
+    first = chunk * cache.CHUNK // VIEWS
+    images, facts = [], []
+    for number, subject in enumerate(subjects()[first : first + cache.CHUNK // VIEWS], first):
+        rng = np.random.default_rng([seed, number])
+        images += world.sprite_views(rng, cutout(subject, rng), VIEWS)
+        facts += [{"subject": number, "family": subject.family, "variant": subject.variant}] * VIEWS
+    return images, None, facts
+
+
+def open_subjects(workers: int = 2, work: Path = jobs.WORK) -> cache.Cache:
+    """The cache of all subjects in `work/subjects`: VIEWS pictures of each, one subject after the other."""
+    folder, count = Path(work) / "subjects", len(subjects()) * VIEWS
+    return cache.render(folder, count, draw_subjects, workers=workers, seed=SEED, masks=False)
+
+
+def build(scale: float = 1.0):
+    """A `ViTModel` with random weights and without the pooling layer that DINO does not use."""
+    from transformers import ViTConfig, ViTModel
+
+    width = max(HEAD_WIDTH, round(WIDTH * scale / HEAD_WIDTH) * HEAD_WIDTH)
+    config = ViTConfig(
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=width // HEAD_WIDTH,
+        image_size=world.SIZE_PX,
+        patch_size=16,
+    )
+    return ViTModel(config, add_pooling_layer=False)
+
+
+class Head(nn.Module):
+    """DINO's projection head: an MLP, unit vectors, cosines with prototypes. (b, width) -> (b, PROTOTYPES)."""
+
+    def __init__(self, width: int, hidden: int = 512, narrow: int = 128):
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, narrow)
+        )
+        self.prototypes = nn.Parameter(torch.randn(PROTOTYPES, narrow))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(F.normalize(self.mlp(x), dim=-1), F.normalize(self.prototypes, dim=-1)).float()
+
+
+class Network(nn.Module):
+    """The ViT with its head: pixels (b, 3, h, w) -> class tokens (b, width), prototype cosines (b, PROTOTYPES)."""
+
+    def __init__(self, scale: float):
+        super().__init__()
+        self.vit = build(scale)
+        self.head = Head(self.vit.config.hidden_size)
+        self.names = nn.Parameter(torch.randn(len(subjects()), self.vit.config.hidden_size))
+
+    def forward(self, pixels: torch.Tensor, kept: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden = drop_patches(self.vit.embeddings(pixels), kept)  # (b, 1 + patches, width)
+        for layer in self.vit.layers:
+            hidden = layer(hidden, None)
+        token = self.vit.layernorm(hidden[:, 0])
+        return token.float(), self.head(token)
+
+
+class Centre(nn.Module):
+    """The moving mean of the teacher's outputs, which keeps all prototypes in use (DINO, section 3.1)."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(PROTOTYPES))
+
+    @torch.no_grad()
+    def sharpen(self, cosines: torch.Tensor) -> torch.Tensor:
+        """The teacher's assignments (b, PROTOTYPES): centred, sharpened; then the mean moves on."""
+        targets = ((cosines - self.mean) / TEACHER_HEAT).softmax(-1)
+        self.mean.lerp_(cosines.mean(0), CENTRE_RATE)
+        return targets
+
+
+def distillation_loss(student: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """DINO's cross-entropy of each view of the student with the other view of the teacher; both (2 b, PROTOTYPES)."""
+    return -(targets.roll(len(targets) // 2, 0) * (student / STUDENT_HEAT).log_softmax(-1)).sum(-1).mean()
+
+
+def contrastive_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """InfoNCE of class tokens (2 b, width): a view of the student against the other views of the teacher (MoCo v3)."""
+    target = torch.arange(len(student) // 2, device=student.device)
+    first, second = F.normalize(student, dim=-1).chunk(2)
+    keys_first, keys_second = F.normalize(teacher, dim=-1).chunk(2)
+    logits = first @ keys_second.T / CONTRAST_HEAT, second @ keys_first.T / CONTRAST_HEAT
+    return sum(F.cross_entropy(part, target) for part in logits) / 2
+
+
+def naming_loss(token: torch.Tensor, names: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """Softmax over all subjects by cosine: tokens (2 b, width), names (all, width), the b subjects' numbers."""
+    logits = F.normalize(token, dim=-1) @ F.normalize(names, dim=-1).T / NAMING_HEAT
+    return F.cross_entropy(logits, chosen.repeat(2))
+
+
+def batch_of_subjects(families: list[np.ndarray], count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` different subjects: half of them SIBLINGS at a time from one family, the rest at random."""
+    chosen: list[int] = []
+    for index in rng.permutation(len(families)):
+        if len(chosen) >= count // 2:
+            break
+        chosen += rng.permutation(families[index])[:SIBLINGS].tolist()
+    others = rng.permutation(np.setdiff1d(np.concatenate(families), chosen))
+    return np.array([*chosen, *others])[:count]
+
+
+def two_views(data: cache.Cache, chosen: np.ndarray, rng: np.random.Generator, device) -> torch.Tensor:
+    """Two different pictures of each subject, (2 b, 3, h, w): all first views, then all second ones."""
+    first = rng.integers(VIEWS, size=len(chosen))
+    second = (first + rng.integers(1, VIEWS, size=len(chosen))) % VIEWS
+    pictures = np.concatenate([chosen * VIEWS + first, chosen * VIEWS + second])
+    order = rng.permutation(len(pictures))  # the weather falls on the first ones of a batch
+    pixels = reframed(weathered(to_pixels(data.images[pictures[order]], device), COLOUR_CAST), rng)
+    return pixels[torch.from_numpy(np.argsort(order))]
+
+
+def reframed(pixels: torch.Tensor, rng: np.random.Generator, groups: int = 6) -> torch.Tensor:
+    """Each sixth of the batch through its own window of 80 to 100 % of the picture."""
+    size, out = pixels.shape[-1], []
+    for part in pixels.chunk(groups):
+        side = int(rng.integers(round(0.8 * size), size + 1))
+        y, x = rng.integers(0, size - side + 1, size=2)
+        window = part[:, :, y : y + side, x : x + side]
+        out.append(F.interpolate(window, size=(size, size), mode="bilinear", align_corners=False))
+    return torch.cat(out)
+
+
+def train(
+    out: Path,
+    minutes: float,
+    *,
+    scale: float = 1.0,
+    seed: int = SEED,
+    batch: int = SUBJECTS,
+    threads: int = 2,
+    work: Path = jobs.WORK,
+    fp32: bool = False,
+    fresh: bool = False,
+) -> dict[str, float]:
+    """Trains or goes on training the subject scorer, saves the teacher to `out`; returns its `probe.subject_auc`."""
+    device = jobs.device_for(threads)
+    torch.manual_seed(seed)
+    student, centre = Network(scale).to(device).train(), Centre().to(device)
+    if device.type == "cpu":
+        student.vit.set_attn_implementation("eager")  # see clip.train
+    teacher = copy.deepcopy(student).requires_grad_(False)
+    optimizer = jobs.optimizer(student, WEIGHT_DECAY)
+    parts = {"student": student, "teacher": teacher, "centre": centre, "optimizer": optimizer}
+    job = jobs.Job(f"dino-{scale:g}-{seed}", work, minutes, parts, fresh=fresh)
+    data = open_subjects(threads, work)
+    names = np.array([subject.family for subject in subjects()])
+    families = [np.flatnonzero(names == name) for name in np.unique(names)]
+    held_out = probe.held_out_views(seed)
+    job.report({"parameters": sum(p.numel() for p in student.vit.parameters()), "subjects": len(names)})
+    for step in job.steps():
+        torch.manual_seed(seed * 1_000_003 + step)
+        rng = np.random.default_rng([seed, step])
+        chosen = batch_of_subjects(families, batch, rng)
+        pixels = two_views(data, chosen, rng, device)
+        kept = KEPT_PATCHES if job.share < WHOLE_FROM else 1.0
+        for group in optimizer.param_groups:
+            group["lr"] = jobs.learning_rate(PEAK_RATE, job.share)
+        with jobs.autocast(device, fp32):
+            with torch.no_grad():
+                seen, assigned = teacher(pixels, kept)
+            token, cosines = student(pixels, kept)
+        loss = naming_loss(token, student.names, torch.from_numpy(chosen).to(device)) + contrastive_loss(token, seen)
+        loss = loss + 0.5 * distillation_loss(cosines, centre.sharpen(assigned))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():  # the teacher's memory grows from 70 to 1,000 steps
+            rate = 0.001 + 0.014 * 0.5 * (1 + math.cos(math.pi * job.share))
+            torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), rate)
+        job.tick(loss.item())
+        if job.due():
+            with job.pause():
+                job.report(probe.subject_auc(embedder(teacher.vit), held_out))
+    figures = probe.subject_auc(embedder(teacher.vit), held_out)
+    job.report(figures)
+    save(teacher.vit, Path(out), job, {"seed": seed, "threads": threads, "batch": batch})
+    return figures
+
+
+def embedder(vit):
+    """Pictures (n, h, w, 3) uint8 -> unit class tokens (n, width), as `probe` wants it."""
+
+    @torch.no_grad()
+    def embed(arrays: list[np.ndarray]) -> np.ndarray:
+        vit.eval()
+        parts = [to_pixels(np.stack(arrays[i : i + 100]), vit.device) for i in range(0, len(arrays), 100)]
+        return torch.cat([F.normalize(vit(p).last_hidden_state[:, 0], dim=-1) for p in parts]).cpu().numpy()
+
+    return embed
+
+
+def save(vit, out: Path, job: jobs.Job, facts: dict) -> None:
+    """Writes the model folder: config, float16 weights, preprocessor_config.json, training.json."""
+    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+    jobs.save_half(vit, out)
+    square, mean = {"height": world.SIZE_PX, "width": world.SIZE_PX}, [PIXEL_MEAN] * 3
+    ViTImageProcessorPil(size=square, resample=3, image_mean=mean, image_std=mean).save_pretrained(out)
+    record = {"name": job.name, "minutes": round(job.seconds / 60, 1), "steps": job.step, **facts, "log": job.log}
+    (out / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    chosen = jobs.parser(__doc__).parse_args()
+    train(
+        chosen.out,
+        chosen.minutes,
+        scale=chosen.scale,
+        seed=SEED if chosen.seed is None else chosen.seed,
+        batch=chosen.batch or SUBJECTS,
+        threads=chosen.threads,
+        work=chosen.work,
+        fp32=chosen.fp32,
+        fresh=chosen.fresh,
+    )

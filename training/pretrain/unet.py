@@ -1,0 +1,206 @@
+"""The toy model's denoiser and text tower, trained together on latents that were encoded once.
+
+    python -m training.pretrain.unet --minutes 90 --vae .pretrain/vae --clip .pretrain/clip-pipeline --out .pretrain/unet
+
+What an earlier trial found to matter, and is kept: a v-prediction loss of weight 1 (min-SNR starves the noisy steps where
+shape is decided), noise levels drawn log-normally, and the loss weighted 4:1 on the cells that the object covers. The text
+tower starts from the contrastive CLIP's and is trained on with a smaller learning rate.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from training.pretrain import autoencoder, cache
+from training.pretrain.clip import Captions
+from training.pretrain.jobs import Job, autocast, device_for, optimizer, parser
+from training.pretrain.tokenizer import world_tokenizer
+
+WIDTHS, HEADS, TEXT_WIDTH = (96, 192, 256), (3, 6, 8), 192  # heads are 32 wide
+PEAK_LR, TEXT_LR_SHARE, WEIGHT_DECAY = 8e-4, 0.25, 1e-2
+FALL_FROM = 0.6  # share of the time after which the learning rate falls linearly
+CAPTION_DROPOUT = 0.1  # for classifier-free guidance
+OBJECT_WEIGHT = 4.0  # of a cell that the object covers, against 1
+LOG_SIGMA_MEAN, LOG_SIGMA_STD = -0.1, 1.3  # of the noise levels drawn in training
+BATCH = 32
+
+
+def build(scale: float = 1.0, size: int = 16, latent_channels: int = autoencoder.LATENT_CHANNELS):
+    """An untrained UNet: three levels, one layer a block, cross-attention at every one; `scale` multiplies the widths."""
+    from diffusers import UNet2DConditionModel
+
+    widths = tuple(max(32, round(w * scale / 32) * 32) for w in WIDTHS)
+    return UNet2DConditionModel(
+        sample_size=size,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        block_out_channels=widths,
+        layers_per_block=1,
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=tuple(w // 32 for w in widths),  # diffusers reads this as the number of heads
+        down_block_types=("CrossAttnDownBlock2D",) * 3,
+        up_block_types=("CrossAttnUpBlock2D",) * 3,
+    )
+
+
+def scheduler():
+    """Stable Diffusion's noise schedule, with v-prediction."""
+    from diffusers import DDIMScheduler
+
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        num_train_timesteps=1000,
+        prediction_type="v_prediction",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing="trailing",
+    )
+
+
+class NoiseLevels:
+    """Timesteps whose ln(sigma) is normal: shape is decided at middle levels, which uniform timesteps visit too seldom."""
+
+    def __init__(self, alphas_cumprod: torch.Tensor):
+        self.log_sigma = ((1 - alphas_cumprod) / alphas_cumprod).sqrt().log()  # (1000,), rising
+
+    def draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        """(count,) timesteps."""
+        wanted = LOG_SIGMA_MEAN + LOG_SIGMA_STD * torch.randn(count, generator=generator)
+        return torch.searchsorted(self.log_sigma, wanted).clamp(max=len(self.log_sigma) - 1)
+
+
+class Ema(nn.Module):
+    """A moving average of a model's weights, whose horizon is a tenth of the steps so far (at most `longest`)."""
+
+    def __init__(self, model: nn.Module, longest: int = 1500):
+        super().__init__()
+        self.model = copy.deepcopy(model).requires_grad_(False)
+        self.longest = longest
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Takes one step of the average."""
+        share = 1 / min(1 + step / 10, self.longest)
+        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), share)
+
+
+def cell_weights(masks: np.ndarray, size: int) -> torch.Tensor:
+    """Alpha (B, H, W) uint8 -> loss weights (B, 1, size, size) of mean 1 a picture."""
+    cover = F.adaptive_avg_pool2d(torch.from_numpy(np.ascontiguousarray(masks)).float()[:, None] / 255, size)
+    weights = 1 + (OBJECT_WEIGHT - 1) * cover
+    return weights / weights.mean(dim=(1, 2, 3), keepdim=True)
+
+
+def learning_rate(share: float) -> float:
+    """Warm-up over 2 % of the time, level, then a straight fall from FALL_FROM on to 2 % of the peak."""
+    if share < 0.02:
+        return PEAK_LR * max(share / 0.02, 0.02)
+    return PEAK_LR * max(0.02, min(1.0, (1 - share) / (1 - FALL_FROM)))
+
+
+class Denoiser(nn.Module):
+    """UNet and text tower as one module, so that one optimizer, one average and one checkpoint hold both."""
+
+    def __init__(self, unet: nn.Module, text: nn.Module):
+        super().__init__()
+        self.unet, self.text = unet, text
+
+    def forward(self, noisy: torch.Tensor, timesteps: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        """Noisy latents (B, C, h, w), timesteps (B,), ids (B, tokens) -> predicted v (B, C, h, w)."""
+        return self.unet(noisy, timesteps, self.text(input_ids=ids).last_hidden_state).sample
+
+
+def batch_of(step: int, seed: int, data, latents, captions, tokenizer, size: int):
+    """One batch by (seed, step): clean latents, ids of the captions, loss weights, and a generator for the noise."""
+    rng = np.random.default_rng((seed, step))
+    index = np.sort(rng.integers(len(latents), size=size))
+    moments = torch.from_numpy(latents[index]).float()
+    mean, std = moments.chunk(2, dim=1)
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    clean = mean + std * torch.randn(mean.shape, generator=generator)
+    texts, _ = captions.write([data.meta[i] for i in index], rng)
+    texts = ["" if rng.random() < CAPTION_DROPOUT else t for t in texts]
+    ids = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+    return clean, ids, cell_weights(data.masks[index], mean.shape[-1]), generator
+
+
+def train(args) -> None:
+    """Trains until the minutes are spent and writes `out/unet` and `out/text_encoder` from the average."""
+    from diffusers.models.attention_processor import AttnProcessor
+    from transformers import CLIPTextModel
+
+    device, seed = device_for(args.threads), args.seed or 0
+    torch.manual_seed(seed)
+    data = cache.open(args.work / "world")
+    latents = np.load(args.work / "latents.npy")  # in memory: 8 KB a picture
+    tokenizer, captions = world_tokenizer(), Captions()
+    source = args.resume_from or args.clip
+    text = CLIPTextModel.from_pretrained(source / "text_encoder", torch_dtype=torch.float32)
+    unet = load_unet(args.resume_from) if args.resume_from else build(args.scale, latents.shape[-1])
+    if device.type == "cpu":  # the fused kernel's backward is several times slower than plain products on a CPU
+        unet.set_attn_processor(AttnProcessor())
+        text.set_attn_implementation("eager")
+    model = Denoiser(unet, text).to(device).train()
+    ema, opt = Ema(model), optimizer(model, WEIGHT_DECAY, betas=(0.9, 0.99))
+    in_text = {id(p) for p in model.text.parameters()}
+    opt.param_groups[:] = [
+        {**g, "params": [p for p in g["params"] if (id(p) in in_text) == is_text], "share": share}
+        for g in opt.param_groups
+        for is_text, share in ((False, 1.0), (True, TEXT_LR_SHARE))
+    ]
+    job = Job("unet", args.work, args.minutes, {"model": model, "ema": ema, "optimizer": opt}, fresh=args.fresh)
+    noise_schedule = scheduler()
+    levels = NoiseLevels(noise_schedule.alphas_cumprod)
+    for step in job.steps():
+        size = args.batch or BATCH
+        clean, ids, weights, generator = batch_of(step, seed, data, latents, captions, tokenizer, size)
+        timesteps, noise = levels.draw(size, generator), torch.randn(clean.shape, generator=generator)
+        noisy = noise_schedule.add_noise(clean, noise, timesteps)
+        target = noise_schedule.get_velocity(clean, noise, timesteps)
+        for group in opt.param_groups:
+            group["lr"] = learning_rate(job.share) * group["share"]
+        with autocast(device, args.fp32):
+            predicted = model(noisy.to(device), timesteps.to(device), ids.to(device))
+        loss = (weights.to(device) * (predicted.float() - target.to(device)).square()).mean()
+        opt.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        opt.step()
+        ema.update(model, step)
+        job.tick(loss.item())
+        if job.due() and args.sheets:
+            with job.pause():
+                save(ema.model, args.out, job.log)
+    save(ema.model, args.out, job.log)
+
+
+def load_unet(folder: Path):
+    """The UNet in `folder/unet`, in float32."""
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+
+
+def save(model: Denoiser, out: Path, log: list) -> None:
+    """Writes both parts as float32 folders; `assemble` makes the shipped pipeline of them."""
+    model.unet.save_pretrained(out / "unet")
+    model.text.save_pretrained(out / "text_encoder")
+    (out / "training.json").write_text(json.dumps(log, indent=1))
+
+
+if __name__ == "__main__":
+    options = parser(__doc__)
+    options.add_argument("--clip", type=Path, default=Path(".pretrain/clip-pipeline"), help="whose text tower it starts from")
+    options.add_argument("--resume-from", type=Path, help="folder with unet and text_encoder to go on from, instead")
+    options.add_argument("--sheets", action="store_true", help="write the average every five minutes, to look at")
+    train(options.parse_args())
