@@ -5,12 +5,12 @@ import pickle
 
 import pytest
 import torch
-from conftest import METHODS
 from torch import nn
 
 import delora
 from delora.inject import merge
 
+METHODS = tuple(delora.METHODS)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 IDENTITIES = [m for m in METHODS if m != "ether"]
 
