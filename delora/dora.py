@@ -43,11 +43,14 @@ class DoRA(LoRA):
 
         k, down, up = self.keep("scaled", make, dtype, strength, linear.weight.data_ptr(), linear.weight._version)
         h = F.linear(self.drop(x.to(dtype)), down)  # (..., r)
-        if y is y0:  # the only adapter so far: y0 + k (y0 - b) in one pass
+        if y is y0:  # no other adapter before: y0 + k (y0 - b) in one pass
             scaled = y0 * (1 + k) if linear.bias is None else torch.addcmul(-k * linear.bias.to(dtype), y0, 1 + k)
         else:
             scaled = y + k * (y0 if linear.bias is None else y0 - linear.bias)
         return torch.addmm(scaled.reshape(-1, scaled.shape[-1]), h.reshape(-1, h.shape[-1]), up.mT).view(y.shape)
+
+    def add_alone(self, y0: Tensor, x: Tensor, linear: nn.Linear) -> Tensor:
+        return self.add_to(y0, x, linear, y0)
 
     def low_rank(self, weight: Tensor) -> None:
         return None

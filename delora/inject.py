@@ -50,6 +50,8 @@ def _after(linear: nn.Linear, args: tuple, kwargs: dict, y0: Tensor) -> Tensor:
     if (method := _turning_alone(active)) is not None:
         return method.turn_output(y0, linear.bias)
     x, y = args[0] if args else kwargs["input"], y0
+    if len(active) == 1:
+        return active[0].add_alone(y0, x, linear)
     for method in active:
         y = method.add_to(y, x, linear, y0)
     return y
@@ -111,7 +113,7 @@ def _build(path: str, linear: nn.Linear, config: AdapterConfig, seed: int) -> Me
             f"rank: {layer_config.rank} is more than {path} has ({weight.shape[1]} in, {weight.shape[0]} out). "
             f"Choose at most {min(weight.shape)}, or give this layer its own in rank_pattern."
         )
-    generator = torch.Generator().manual_seed(zlib.crc32(path.encode()) ^ (seed << 32))
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {path}".encode()))
     try:
         return METHODS[config.method](weight.detach(), layer_config, generator)
     except ValueError as error:

@@ -128,6 +128,10 @@ class Method(nn.Module):
         """y + strength * dW x, where x is the layer's input and y0 = W x + b; y may hold other adapters' shares."""
         raise NotImplementedError
 
+    def add_alone(self, y0: Tensor, x: Tensor, linear: nn.Linear) -> Tensor:
+        """`add_to` for the layer's only active adapter, which may consume y0."""
+        return self.add_to(y0, x, linear, y0)
+
     def low_rank(self, weight: Tensor) -> Factors | None:
         """Exact float64 factors of dW (strength 1), or None if dW has full rank."""
         return None
@@ -186,13 +190,18 @@ class Additive(Method):
         """The update, from the parameters alone, in their dtype."""
         raise NotImplementedError
 
+    def update(self, dtype: torch.dtype) -> Update:
+        """The factors in `dtype`, at the present strength."""
+        strength = self.strength
+        return self.keep("update", lambda: self.factors().cast(dtype, strength), dtype, strength)
+
     def add_to(self, y: Tensor, x: Tensor, linear: nn.Linear, y0: Tensor) -> Tensor:
-        dtype, strength = y.dtype, self.strength
-        update = self.keep("factors", lambda: self.factors().cast(dtype, strength), dtype, strength)
-        dropped = self.drop(x := x.to(dtype))
-        if y is y0 and dropped is x and fusable(linear, y0):
-            return fused_add(y0, x, linear.weight, update)
-        return add_product(y, dropped, update)
+        return add_product(y, self.drop(x.to(y.dtype)), self.update(y.dtype))
+
+    def add_alone(self, y0: Tensor, x: Tensor, linear: nn.Linear) -> Tensor:
+        if fusable(linear, y0) and not (self.dropout and self.training):
+            return fused_add(y0, x.to(y0.dtype), linear.weight, self.update(y0.dtype))
+        return self.add_to(y0, x, linear, y0)
 
     def low_rank(self, weight: Tensor) -> Factors:
         down, up = self.factors().joined()

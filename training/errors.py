@@ -41,6 +41,10 @@ class Stopped(StudioError):
     exit_code = 130
 
 
+class Superseded(RunFailed):
+    """Another process has taken the run up; this one must not write to it any more."""
+
+
 def from_os_error(error: OSError, path: Path) -> StudioError:
     """The error that a person understands when `path` cannot be written or read."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -1,7 +1,7 @@
 """Events: JSON objects, one a line, appended while a run goes on.
 
 Kinds: "step" (loss and its parts, learning rates, seconds, memory), "geometry" (per adapted layer the distance from the
-pretrained weight and its bound), "save", "phase" and "note" (words for a person).
+pretrained weight and its bound), "save", "resume" (from which step), "phase" and "note" (words for a person).
 """
 
 from __future__ import annotations
@@ -33,6 +33,16 @@ def read_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
         data = file.read()
     whole = data.rfind(b"\n") + 1  # a last line without its newline may still be being written
     return [event for line in data[:whole].splitlines() if (event := _parse(line)) is not None], offset + whole
+
+
+def without_repeats(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same events without those of steps that were lost in a crash and made again after a "resume" event."""
+    kept: list[dict[str, Any]] = []
+    for event in found:
+        if event.get("kind") == "resume":
+            kept = [old for old in kept if old.get("step", 0) <= event["step"]]
+        kept.append(event)
+    return kept
 
 
 def finite(value: Any) -> Any:

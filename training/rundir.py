@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from training import atomic, events, spec
-from training.errors import BadInput, from_os_error
+from training.errors import BadInput, Superseded, from_os_error
 from training.spec import RunSpec
 from training.states import RunState, check_move
 
@@ -39,10 +39,14 @@ CHECKPOINT = re.compile(r"step-(\d{6,})")
 
 
 class Run:
-    """One run, by its folder. Holds no state of its own: every call reads what is on disk."""
+    """One run, by its folder: every call reads what is on disk.
 
-    def __init__(self, path: Path):
-        self.path = Path(path)
+    attempt: set by the process that takes the run up (`begin_attempt`); from then on this object refuses to write once
+    a newer attempt holds the run. None for readers.
+    """
+
+    def __init__(self, path: Path, attempt: int | None = None):
+        self.path, self.attempt = Path(path), attempt
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
@@ -78,6 +82,7 @@ class Run:
         asked for before it ended.
         """
         with self._locked():
+            self.check_fence()
             now = self.state()
             name = name or now.name
             check_move(self.id, now.name, name)
@@ -112,13 +117,14 @@ class Run:
     # Attempts: only the newest may write
 
     def begin_attempt(self) -> int:
-        """Take the run up: the number of a new attempt. Every earlier attempt loses the run."""
+        """Take the run up with a new attempt, whose number it returns. Every earlier attempt loses the run."""
         folder = self.path / "attempts"
         folder.mkdir(exist_ok=True)
         number = self.newest_attempt() + 1
         while True:
             try:
                 os.close(os.open(folder / str(number), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+                self.attempt = number
                 return number
             except FileExistsError:
                 number += 1
@@ -127,6 +133,11 @@ class Run:
         """The number of the attempt that holds the run, 0 before the first."""
         folder = self.path / "attempts"
         return max((int(file.name) for file in folder.glob("[0-9]*")), default=0)
+
+    def check_fence(self) -> None:
+        """Raises Superseded where another process has taken the run up since."""
+        if self.attempt is not None and self.newest_attempt() != self.attempt:
+            raise Superseded(f"Run {self.id} was taken up by another process; this one leaves it alone.")
 
     # Events
 
@@ -137,6 +148,10 @@ class Run:
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
         """All events, or those of one kind. Lines torn by a crash are passed over."""
         return [event for event in self.events_from(0)[0] if kind is None or event.get("kind") == kind]
+
+    def history(self, kind: str) -> list[dict[str, Any]]:
+        """The events of one kind that led to the newest state, without steps that a resume made again."""
+        return [event for event in events.without_repeats(self.events()) if event.get("kind") == kind]
 
     def events_from(self, offset: int) -> tuple[list[dict[str, Any]], int]:
         """The events after byte `offset`, and the offset to go on from: for pages that follow a run."""

@@ -3,10 +3,10 @@
     python -m training.pretrain.autoencoder --minutes 30 --out .pretrain/vae
     python -m training.pretrain.autoencoder --minutes 60 --out .pretrain/vae --decoder-only
 
-Trained on crops (it is fully convolutional), then on whole pictures. Thin where the picture is large: the full-resolution
-level costs most and matters least. `--decoder-only` goes on with the decoder while the encoder, and so every latent that
-was encoded with it, stays as it is. When it ends, the statistics of the latent's channels are folded into the two 1 x 1
-quant convolutions, so `scaling_factor` is 1.
+Trained on crops (it is fully convolutional), then on whole pictures. Thin where the picture is large: the full-
+resolution level costs most and matters least. `--decoder-only` goes on with the decoder while the encoder, and so
+every latent that was encoded with it, stays as it is. When it ends, the statistics of the latent's channels are
+folded into the two 1 x 1 quant convolutions, so `scaling_factor` is 1.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def build(scale: float = 1.0):
 
 def to_tensor(pixels: np.ndarray) -> torch.Tensor:
     """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def laplacian(x: torch.Tensor) -> torch.Tensor:
@@ -143,7 +143,7 @@ def train(args) -> None:
         fold_statistics(vae, pictures)
     job.report({"final_psnr": round(psnr(vae, held_back, HELD_BACK), 2)})
     vae.save_pretrained(args.out)
-    (args.out / "training.json").write_text(json.dumps(job.log, indent=1))
+    (args.out / f"{name}.json").write_text(json.dumps(job.log, indent=1))
 
 
 def load(folder: Path):

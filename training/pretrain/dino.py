@@ -6,8 +6,8 @@ Honestly: it is an instance-discrimination ViT trained by self-distillation, on 
 but pictures of one sprite in different places, scales, lights and flips. Student and teacher (its moving average, which
 is what is saved) see different views. The loss is DINO's cross-entropy of sharpened, centred prototype assignments; a
 contrastive one on the class tokens themselves (MoCo v3, Chen et al. 2021), since which pictures show one subject is
-known here and this invariance is all that is wanted; and a softmax over all subjects of the training, each with a
-learned vector of its own, which gets it going early. A shape in another colour, squeezed, or partly recoloured is
+known here and this invariance is all that is wanted; and a linear classifier of all glyphs of the training, which gets
+it going early. A shape in another colour, squeezed, or partly recoloured is
 another subject, and half of a batch are such siblings of one class, so colour, proportion and detail all have to count.
 The held-out subjects' glyphs are never seen. A picture's vector is the last layer's class token, as in the real DINO.
 """
@@ -37,8 +37,8 @@ VIEWS = 10  # pictures of each subject in the cache
 SUBJECTS, SIBLINGS = 64, 4  # subjects in a batch, two views of each; half of them come in fours of one family
 PEAK_RATE, WEIGHT_DECAY = 1.5e-3, 0.05
 KEPT_PATCHES, WHOLE_FROM = 0.5, 0.8  # both networks read half of the patches until 80 % of the time is spent
-PROTOTYPES, STUDENT_HEAT, TEACHER_HEAT, CENTRE_RATE = 1024, 0.1, 0.05, 0.1
-CONTRAST_HEAT, NAMING_HEAT = 0.1, 0.06
+PROTOTYPES, STUDENT_HEAT, TEACHER_HEAT, CENTRE_RATE = 256, 0.1, 0.03, 0.1
+CONTRAST_HEAT = 0.1
 COLOUR_CAST = 0.06  # standard deviation of a channel's gain: much less than between two colours
 
 
@@ -68,6 +68,12 @@ def subjects() -> tuple[Subject, ...]:
             variants += [*map(str, shared), "turned"]
         out += [Subject(family, glyph, style, variant) for variant in variants]
     return tuple(out)
+
+
+@functools.cache
+def shapes() -> np.ndarray:
+    """The number of each subject's glyph and style: what all its variants share."""
+    return np.unique([f"{subject.glyph} {subject.style}" for subject in subjects()], return_inverse=True)[1]
 
 
 def cutout(subject: Subject, rng: np.random.Generator) -> Image.Image:
@@ -131,7 +137,7 @@ class Head(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, narrow)
         )
-        self.prototypes = nn.Parameter(torch.randn(PROTOTYPES, narrow))
+        self.prototypes = nn.Parameter(0.05 * torch.randn(PROTOTYPES, narrow))  # short, so that it turns fast
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.linear(F.normalize(self.mlp(x), dim=-1), F.normalize(self.prototypes, dim=-1)).float()
@@ -144,7 +150,7 @@ class Network(nn.Module):
         super().__init__()
         self.vit = build(scale)
         self.head = Head(self.vit.config.hidden_size)
-        self.names = nn.Parameter(torch.randn(len(subjects()), self.vit.config.hidden_size))
+        self.shapes = nn.Linear(self.vit.config.hidden_size, int(shapes().max()) + 1)
 
     def forward(self, pixels: torch.Tensor, kept: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
         hidden = drop_patches(self.vit.embeddings(pixels), kept)  # (b, 1 + patches, width)
@@ -181,12 +187,6 @@ def contrastive_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tens
     keys_first, keys_second = F.normalize(teacher, dim=-1).chunk(2)
     logits = first @ keys_second.T / CONTRAST_HEAT, second @ keys_first.T / CONTRAST_HEAT
     return sum(F.cross_entropy(part, target) for part in logits) / 2
-
-
-def naming_loss(token: torch.Tensor, names: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """Softmax over all subjects by cosine: tokens (2 b, width), names (all, width), the b subjects' numbers."""
-    logits = F.normalize(token, dim=-1) @ F.normalize(names, dim=-1).T / NAMING_HEAT
-    return F.cross_entropy(logits, chosen.repeat(2))
 
 
 def batch_of_subjects(families: list[np.ndarray], count: int, rng: np.random.Generator) -> np.ndarray:
@@ -260,8 +260,9 @@ def train(
             with torch.no_grad():
                 seen, assigned = teacher(pixels, kept)
             token, cosines = student(pixels, kept)
-        loss = naming_loss(token, student.names, torch.from_numpy(chosen).to(device)) + contrastive_loss(token, seen)
-        loss = loss + 0.5 * distillation_loss(cosines, centre.sharpen(assigned))
+        shape = torch.from_numpy(shapes()[chosen]).to(device).repeat(2)
+        loss = contrastive_loss(token, seen) + 0.5 * distillation_loss(cosines, centre.sharpen(assigned))
+        loss = loss + F.cross_entropy(student.shapes(token), shape)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(student.parameters(), 1.0)

@@ -1,7 +1,8 @@
 """The twelve places of the toy world: procedural backgrounds with an exact ADE20K map of each.
 
-A place is a function `(rng) -> (image, map)` on a canvas a little larger than a picture, so that one drawing serves many
-pictures by cropping, flipping and relighting. Textures are value noise: random grids, enlarged smoothly and summed.
+A place is a function `(rng) -> (image, map)` on a canvas a little larger than a picture, so that one drawing serves
+many pictures by cropping, flipping and relighting. Textures are value noise: random grids, enlarged smoothly and
+summed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def ade(name: str) -> int:
     return json.loads(assets.path("world", "ade20k.json").read_text()).index(name) + 1
 
 
-def noise(rng: np.random.Generator, cells: tuple[int, ...], width: int = CANVAS_PX, height: int = CANVAS_PX) -> np.ndarray:
+def noise(
+    rng: np.random.Generator, cells: tuple[int, ...], width: int = CANVAS_PX, height: int = CANVAS_PX
+) -> np.ndarray:
     """Value noise in [0, 1], (height, width): octaves of `cells` columns each, weighted by their size."""
     total, weight = np.zeros((height, width), np.float32), 0.0
     for n in cells:
@@ -71,7 +74,9 @@ def _rolling(rng, low: float, high: float, swing: float = 14) -> np.ndarray:
 
 def grass(rng):
     blades = noise(rng, (160, 80)) * 0.6 + noise(rng, (6, 12)) * 0.4
-    return _split(_sky(rng), blend((30, 110, 30), (130, 205, 70), blades), _rolling(rng, 0.35, 0.55, 6), ("sky", "grass"))
+    return _split(
+        _sky(rng), blend((30, 110, 30), (130, 205, 70), blades), _rolling(rng, 0.35, 0.55, 6), ("sky", "grass")
+    )
 
 
 def snow(rng):
@@ -100,7 +105,9 @@ def beach(rng):
 def desert(rng):
     waves = np.sin((np.arange(CANVAS_PX)[:, None] + 18 * noise(rng, (3, 5))) * rng.uniform(0.5, 0.8)) * 0.5 + 0.5
     dunes = blend((196, 118, 52), (240, 178, 98), waves * 0.35 + noise(rng, (3, 6)) * 0.65)
-    return _split(_sky(rng, (235, 150, 70), (255, 226, 170), 0.75), dunes, _rolling(rng, 0.35, 0.55, 22), ("sky", "sand"))
+    return _split(
+        _sky(rng, (235, 150, 70), (255, 226, 170), 0.75), dunes, _rolling(rng, 0.35, 0.55, 22), ("sky", "sand")
+    )
 
 
 def street(rng):
@@ -108,7 +115,9 @@ def street(rng):
     base, x = _height(rng, 0.45, 0.55), 0
     while x < CANVAS_PX:  # a row of houses with lit windows
         width, top = int(rng.integers(18, 34)), base - int(rng.integers(22, 62))
-        wall = np.float32(rng.choice([(150, 92, 80), (110, 118, 140), (172, 150, 118), (96, 128, 122), (140, 110, 140)]))
+        wall = np.float32(
+            rng.choice([(150, 92, 80), (110, 118, 140), (172, 150, 118), (96, 128, 122), (140, 110, 140)])
+        )
         image[top:base, x : x + width - 1], seg[top:base, x : x + width] = wall, ade("building")
         for wy in range(top + 4, base - 5, 9):
             for wx in range(x + 3, min(x + width - 6, CANVAS_PX - 4), 8):
@@ -183,7 +192,9 @@ def bricks(rng):
 
 
 def table(rng):
-    wall = blend(*[(np.float32(c) * s) for c, s in (((214, 200, 178), 0.96), ((226, 214, 196), 1.0))], noise(rng, (3, 6)))
+    wall = blend(
+        *[(np.float32(c) * s) for c, s in (((214, 200, 178), 0.96), ((226, 214, 196), 1.0))], noise(rng, (3, 6))
+    )
     stretched = np.asarray(Image.fromarray(noise(rng, (5, 9), 24, CANVAS_PX)).resize((CANVAS_PX, CANVAS_PX)))
     grain = np.sin((np.arange(CANVAS_PX)[:, None] * 0.55) + stretched * 9) * 0.5 + 0.5
     wood = blend((118, 66, 30), (182, 116, 62), grain)
@@ -223,7 +234,9 @@ def space(rng):
     tone = np.float32(rng.choice([(220, 150, 90), (120, 190, 200), (210, 110, 110), (150, 130, 210)]))
     for k in range(r, 0, -1):  # a planet, shaded from one side
         fill = tuple(int(v) for v in tone * (0.45 + 0.55 * (1 - k / r)))
-        draw.ellipse((px - k - (r - k) // 3, py - k - (r - k) // 3, px + k - (r - k) // 3, py + k - (r - k) // 3), fill=fill)
+        draw.ellipse(
+            (px - k - (r - k) // 3, py - k - (r - k) // 3, px + k - (r - k) // 3, py + k - (r - k) // 3), fill=fill
+        )
     draw.arc((px - r * 2, py - r // 2, px + r * 2, py + r // 2), 0, 180, fill=(236, 220, 190), width=2)
     return np.float32(canvas), np.full((CANVAS_PX, CANVAS_PX), ade("sky"))
 

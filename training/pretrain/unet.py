@@ -1,10 +1,10 @@
 """The toy model's denoiser and text tower, trained together on latents that were encoded once.
 
-    python -m training.pretrain.unet --minutes 90 --vae .pretrain/vae --clip .pretrain/clip-pipeline --out .pretrain/unet
+    python -m training.pretrain.unet --minutes 90 --out .pretrain/unet
 
-What an earlier trial found to matter, and is kept: a v-prediction loss of weight 1 (min-SNR starves the noisy steps where
-shape is decided), noise levels drawn log-normally, and the loss weighted 4:1 on the cells that the object covers. The text
-tower starts from the contrastive CLIP's and is trained on with a smaller learning rate.
+What an earlier trial found to matter, and is kept: a v-prediction loss of weight 1 (min-SNR starves the noisy steps
+where shape is decided), noise levels drawn log-normally, and the loss weighted 4:1 on the cells that the object
+covers. The text tower starts from the contrastive CLIP's and is trained on with a smaller learning rate.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ CAPTION_DROPOUT = 0.1  # for classifier-free guidance
 OBJECT_WEIGHT = 4.0  # of a cell that the object covers, against 1
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = -0.1, 1.3  # of the noise levels drawn in training
 BATCH = 32
+LATENTS = 48_000  # pictures that are encoded, once
 
 
 def build(scale: float = 1.0, size: int = 16, latent_channels: int = autoencoder.LATENT_CHANNELS):
@@ -142,6 +143,8 @@ def train(args) -> None:
     device, seed = device_for(args.threads), args.seed or 0
     torch.manual_seed(seed)
     data = cache.open(args.work / "world")
+    if not (args.work / "latents.npy").exists():
+        autoencoder.encode(args.vae, args.work, LATENTS)
     latents = np.load(args.work / "latents.npy")  # in memory: 8 KB a picture
     tokenizer, captions = world_tokenizer(), Captions()
     source = args.resume_from or args.clip
@@ -200,7 +203,8 @@ def save(model: Denoiser, out: Path, log: list) -> None:
 
 if __name__ == "__main__":
     options = parser(__doc__)
-    options.add_argument("--clip", type=Path, default=Path(".pretrain/clip-pipeline"), help="whose text tower it starts from")
+    options.add_argument("--vae", type=Path, default=Path(".pretrain/vae"), help="whose latents it learns")
+    options.add_argument("--clip", type=Path, default=Path(".pretrain/clip-pipeline"), help="its text tower")
     options.add_argument("--resume-from", type=Path, help="folder with unet and text_encoder to go on from, instead")
     options.add_argument("--sheets", action="store_true", help="write the average every five minutes, to look at")
     train(options.parse_args())

@@ -1,8 +1,8 @@
 """The toy world the embedded models learn: one object of a known class in one of twelve places, with caption and map.
 
-A picture is a function of a random generator, so a world is a seed and not a folder of files. Three things are kept out of
-all pretraining: the glyphs of the held-out subjects (in both styles), 5 % of the (class, place) pairs, and the seeds of the
-validation set.
+A picture is a function of a random generator, so a world is a seed and not a folder of files. Three things are kept
+out of all pretraining: the glyphs of the held-out subjects (in both styles), 5 % of the (class, place) pairs, and the
+seeds of the validation set.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ DRAWING_PHRASINGS = ("a drawing of a {}", "a flat drawing of a {}", "a cartoon o
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of the world. `image` (H, W, 3) uint8, `mask` (H, W) uint8 alpha of the object, `seg` (H, W) ADE20K ids."""
+    """One picture of the world. `image` (H, W, 3) uint8, `mask` (H, W) uint8 alpha of the object, `seg` (H, W) ADE20K
+    ids.
+    """
 
     image: np.ndarray
     mask: np.ndarray
@@ -147,9 +149,7 @@ class World:
     """Draws pictures. `pairs` is "training" (without the held-out pairs) or "held-out" (only them)."""
 
     def __init__(self, pairs: str = "training"):
-        self.choices = [
-            (c, p) for c in CLASSES for p in PLACES if pair_is_held_out(c, p.name) == (pairs == "held-out")
-        ]
+        self.choices = [(c, p) for c in CLASSES for p in PLACES if pair_is_held_out(c, p.name) == (pairs == "held-out")]
 
     def draw(self, rng: np.random.Generator, *, class_word: str | None = None, style: str | None = None) -> Picture:
         """One picture; a class or a style can be asked for."""
@@ -183,7 +183,9 @@ def sprite_views(rng: np.random.Generator, cutout: Image.Image, n: int, word: st
 
 @functools.cache
 def instance_pool() -> tuple[tuple[str, str], ...]:
-    """(glyph, style) of everything a scorer may learn instances from: classes and extra objects, never a held-out glyph."""
+    """(glyph, style) of everything a scorer may learn instances from: classes and extra objects, never a held-out
+    glyph.
+    """
     pool = [(g, s) for entry in classes().values() for g in entry["glyphs"] for s in ("3d", "drawing")]
     pool += [(g, "3d") for g in extra_glyphs()]
     return tuple((g, s) for g, s in pool if g not in HELD_OUT and sprite(g, s) is not None)

@@ -1,0 +1,49 @@
+"""Pictures of the base model with the class word alone, drawn once and kept for every run of the same kind of thing."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from evaluation.pictures import read_pictures, write_picture
+from training import sample
+
+
+def base_pictures(
+    base,
+    prompts: list[str],
+    seeds: list[int],
+    data: Path,
+    *,
+    steps: int,
+    guidance: float,
+    negative: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> list:
+    """One picture for each (prompt, seed), prompt by prompt; those drawn before come from the data folder.
+
+    The folder's name is a hash of everything that the pictures depend on. `base` must carry no active adapter.
+    """
+    facts = {"base": base.fingerprint, "steps": steps, "guidance": guidance, "negative": negative}
+    pairs = [(prompt, seed) for prompt in prompts for seed in seeds]
+    paths = {pair: _path(data, {**facts, "prompt": pair[0], "seed": pair[1]}) for pair in pairs}
+    missing = [pair for pair in paths if not paths[pair].is_file()]
+    by_prompt: dict[str, list[int]] = {}
+    for prompt, seed in missing:
+        by_prompt.setdefault(prompt, []).append(seed)
+    # All missing seeds are drawn for all missing prompts in one call: one batch is faster than many small ones.
+    if missing:
+        wanted = sorted({seed for _, seed in missing})
+        drawn = sample.generate(
+            base, list(by_prompt), wanted, steps=steps, guidance=guidance, negative=negative, progress=progress
+        )
+        for (prompt, seed), image in zip([(p, s) for p in by_prompt for s in wanted], drawn, strict=True):
+            path = _path(data, {**facts, "prompt": prompt, "seed": seed})
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_picture(image, path, {"prompt": prompt, "seed": seed, **facts})
+    return read_pictures([paths[pair] for pair in pairs])
+
+
+def _path(data: Path, facts: dict) -> Path:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+    return data / "cache" / "base-pictures" / facts["base"] / f"{digest}.png"

@@ -1,0 +1,159 @@
+"""Checkpoints: all that a run needs to go on bit for bit, in safetensors and JSON.
+
+    checkpoints/step-000200/
+      adapter.safetensors   the native adapter file (delora.files), usable on its own
+      trainer.safetensors   AdamW's moments; only in the newest saves, see `prune`
+      checkpoint.json       step, versions, threads, device, precision, the plan in use
+
+No generator's state is in it: every draw comes from (seed, step), see training.draws.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import delora
+from training import atomic
+from training.errors import BadInput, RunFailed, from_os_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from delora import Adapter
+    from training.models import BaseModel
+    from training.rundir import Run
+
+RESUMABLE = 2  # saves that keep the optimizer: the newest, and one before it should that one be damaged
+PACKAGES = ("torch", "diffusers", "accelerate")
+
+
+def save(run: Run, step: int, adapter: Adapter, optimizer: torch.optim.Optimizer, base: BaseModel, info: dict) -> Path:
+    """Write the checkpoint of `step`; it appears whole or not at all.
+
+    Args:
+        info: what else belongs in checkpoint.json (plan, precision, scaler ...).
+
+    Raises:
+        RunFailed: a full disk, or numbers in the adapter that are not finite.
+    """
+    run.check_fence()
+    spec = run.spec
+    path = run.checkpoint(step)
+    metadata = {
+        "run": run.id,
+        "step": str(step),
+        "base": spec.base,
+        "base_fingerprint": base.fingerprint,
+        "trigger": spec.subject,
+        "instance_prompt": spec.instance_prompt,
+        "spec": spec.model_dump_json(),
+    }
+    document = {
+        "step": step,
+        "run": run.id,
+        "versions": {name: version(name) for name in PACKAGES},
+        "threads": torch.get_num_threads(),
+        "device": str(base.unet.device),
+        **info,
+    }
+    try:
+        with atomic.new_folder(path) as folder:
+            delora.save(adapter, folder / "adapter.safetensors", metadata)
+            _save_optimizer(optimizer, folder / "trainer.safetensors")
+            (folder / "checkpoint.json").write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    except ValueError as error:
+        raise RunFailed(str(error), "Take an earlier save.") from error
+    except OSError as error:
+        raise from_os_error(error, path) from error
+    return path
+
+
+def read(path: Path) -> dict[str, Any]:
+    """checkpoint.json. Raises BadInput where the checkpoint is missing or damaged."""
+    try:
+        return json.loads((path / "checkpoint.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} is not a whole checkpoint.", "Resume from an earlier one.") from error
+
+
+def attach(base: BaseModel, path: Path, name: str = "default") -> Adapter:
+    """The adapter of a checkpoint, attached to the base model. Raises BadInput where it is damaged or does not fit."""
+    try:
+        return delora.load(base.unet, path / "adapter.safetensors", name=name)
+    except ValueError as error:
+        raise BadInput(str(error), "Take another save, or the base model it was trained on.") from error
+
+
+def resumable(run: Run) -> list[int]:
+    """The saved steps that training can go on from, newest first."""
+    return [step for step in reversed(run.checkpoints()) if (run.checkpoint(step) / "trainer.safetensors").is_file()]
+
+
+def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
+    """Put AdamW's moments back. Raises BadInput where the file is damaged or of another adapter."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    file = path / "trainer.safetensors"
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{file} is damaged.", "Resume from an earlier save.") from error
+    for i, parameter in enumerate(_parameters(optimizer)):
+        prefix = f"{i:05d}."
+        state = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+        if state and state["exp_avg"].shape != parameter.shape:
+            raise BadInput(f"{file} belongs to another adapter.", "Resume the run that made it.")
+        if state:  # torch keeps the step count beside the parameter when it is fused on a GPU, on the CPU otherwise
+            on_device = {key: t.to(parameter.device) for key, t in state.items() if key != "step" or optimizer_fused(optimizer)}
+            optimizer.state[parameter] = {**state, **on_device}
+
+
+def optimizer_fused(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the optimizer's step runs as one kernel."""
+    return bool(optimizer.param_groups[0].get("fused"))
+
+
+def prune(run: Run) -> list[int]:
+    """Remove old saves by the rule and return their steps.
+
+    The newest two, the recommended one and every multiple of `keep_every` stay (all of them where it is empty). Only
+    the newest two keep the optimizer's moments, two thirds of a save's size: the others can be used, drawn and
+    exported, not resumed.
+    """
+    spec, scores = run.spec, run.scores() or {}
+    steps = run.checkpoints()
+    recommended = (scores.get("recommendation") or {}).get("step")
+    gone = []
+    for step in steps[:-RESUMABLE]:
+        if step != recommended and spec.keep_every and step % spec.keep_every:
+            _remove(run.checkpoint(step))
+            gone.append(step)
+        else:
+            (run.checkpoint(step) / "trainer.safetensors").unlink(missing_ok=True)
+    return gone
+
+
+def _remove(path: Path) -> None:
+    aside = path.with_name(f".{path.name}{atomic.PART}")  # a crash in between leaves no half a checkpoint
+    path.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {}
+    for i, parameter in enumerate(_parameters(optimizer)):
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{i:05d}.{key}"] = value.detach().cpu().contiguous()
+    save_file(tensors, path)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

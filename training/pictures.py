@@ -1,0 +1,193 @@
+"""Reading a person's picture file: real decoding, the right way up, in sRGB, with nothing but its pixels left.
+
+Everything that can be read faithfully is read, with a note where something was changed; everything else is refused in
+one sentence that names the file and says what to do.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.errors import BadInput
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+LARGEST_FILE_MB = 100
+MOST_MEGAPIXELS = 120
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")  # no format that runs another program
+READABLE = "JPEG, PNG, WebP, TIFF, BMP or AVIF"
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+SHARED_FRAMES = ("MPO",)  # phones put a second view or a depth map beside the picture
+EXIF_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture: RGB, upright, without metadata; and what was done to it, in words."""
+
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+
+
+def read(path: Path) -> Picture:
+    """Decode a picture.
+
+    Raises BadInput, naming the file, where it is missing, empty, too large, no picture, cut off, animated, in print
+    colours without a profile, or in a format this computer has no reader for.
+    """
+    from PIL import Image
+
+    path = Path(path)
+    _check_file(path)
+    formats = _formats()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below, and stated
+            image = Image.open(path, formats=formats)
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(path) from error
+    except (Image.UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise _unreadable(path) from error
+    with image:
+        if image.width * image.height > MOST_MEGAPIXELS * 1e6:
+            raise _too_many_pixels(path, image.size)
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format not in SHARED_FRAMES:
+            raise BadInput(
+                f"{path.name} is animated or has several pages ({frames}).", "Save one of them as PNG or JPEG."
+            )
+        try:
+            image.load()
+        except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, EOFError, ...
+            raise BadInput(
+                f"{path.name} is cut off or damaged: it ends in the middle of the picture.",
+                "Copy or download it again.",
+            ) from error
+        return _upright_rgb(image, path)
+
+
+def square(image: Image.Image, size_px: int, position: float = 0.5) -> Image.Image:
+    """The square of the picture's short side, `size_px` wide. position: 0 is left or top, 1 right or bottom."""
+    from PIL import Image
+
+    side = min(image.size)
+    left, top = (round((length - side) * min(max(position, 0.0), 1.0)) for length in image.size)
+    return image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise BadInput(f"{path} is not there.", "Check the path.", field="pictures")
+    size = path.stat().st_size
+    if size == 0:
+        raise BadInput(f"{path.name} is empty.", "Copy or download it again.")
+    if size > LARGEST_FILE_MB * 1e6:
+        raise BadInput(
+            f"{path.name} is {size / 1e6:.0f} MB; pictures up to {LARGEST_FILE_MB} MB are read.", "Save it smaller."
+        )
+
+
+def _too_many_pixels(path: Path, size: tuple[int, int] | None = None) -> BadInput:
+    given = f"{size[0]:,} x {size[1]:,} pixels" if size else "far too many pixels"
+    return BadInput(
+        f"{path.name} has {given}; pictures up to {MOST_MEGAPIXELS} million are read.",
+        "Save it smaller; 2,000 pixels are plenty.",
+    )
+
+
+def _unreadable(path: Path) -> BadInput:
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
+        return BadInput(
+            f"{path.name} is an iPhone format this computer cannot read;",
+            "export it as JPEG, or install pillow-heif.",
+        )
+    if b"\0" not in head and _is_text(head):
+        return BadInput(f"{path.name} is a text file, not a picture.", f"Give {READABLE} files.")
+    return BadInput(f"{path.name} is not a picture that can be read here, or it is damaged.", f"Give {READABLE} files.")
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 4  # the cut may fall inside a letter
+    return True
+
+
+def _formats() -> list[str]:
+    """The formats this computer has readers for, HEIC among them where pillow-heif is installed."""
+    from PIL import Image
+
+    Image.init()
+    try:
+        import pillow_heif
+    except ImportError:
+        return [name for name in FORMATS if name in Image.OPEN]
+    pillow_heif.register_heif_opener()
+    return [name for name in (*FORMATS, "HEIF") if name in Image.OPEN]
+
+
+def _upright_rgb(image: Image.Image, path: Path) -> Picture:
+    from PIL import Image, ImageOps
+
+    notes = []
+    profile = image.info.get("icc_profile")
+    if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+        notes.append("turned upright")
+    if image.mode == "CMYK":
+        image = _from_print_colours(image, profile, path)
+        profile = None
+        notes.append("print colours (CMYK) turned into screen colours")
+    elif image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image, path)
+        notes.append("reduced from 16 bits to 8")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        notes += ["transparent parts made white"] if rgba.getextrema()[3][0] < 255 else []
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), rgba)
+    image = image.convert("RGB")
+    if profile:
+        image = _to_srgb(image, profile)
+    return Picture(Image.frombytes("RGB", image.size, image.tobytes()), tuple(notes))
+
+
+def _from_print_colours(image: Image.Image, profile: bytes | None, path: Path) -> Image.Image:
+    from PIL import ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
+        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError) as error:
+        raise BadInput(
+            f"{path.name} is in print colours (CMYK) without a profile that says what they look like.",
+            "Export it as RGB (sRGB) JPEG or PNG.",
+        ) from error
+
+
+def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
+    import numpy as np
+    from PIL import Image
+
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
+        raise BadInput(f"{path.name} holds measurements, not 8- or 16-bit colours.", "Export it as an 8-bit PNG.")
+    scale = 257 if values.max() > 255 else 1  # 65535 / 255
+    return Image.fromarray(np.round(values / scale).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    from PIL import ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"))
+    except (ImageCms.PyCMSError, OSError):
+        return image  # a damaged or grey profile: the pixels are as good as they are

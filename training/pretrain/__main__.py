@@ -1,0 +1,125 @@
+"""Makes every embedded model from nothing, or goes on from those that ship: one command, resumable.
+
+    python -m training.pretrain --minutes 150                 # from random weights
+    python -m training.pretrain --minutes 60 --continue       # the shipped generator as the start; the judges stay
+
+Needs npm (for the glyphs of the world) and cairosvg where the sprites are not there yet. Each part gets its share of
+the minutes; a part that is finished is not done again, so an interrupted command goes on when it is started once
+more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import assets
+from training.pretrain.jobs import WORK
+
+# part -> (share of the minutes, module, options). The order matters: the UNet reads latents, the decoder keeps them.
+PARTS = {
+    "text tower (CLIP)": (0.04, "clip", ["--role", "pipeline", "--out", "{work}/clip-pipeline"]),
+    "autoencoder": (0.18, "autoencoder", ["--out", "{work}/vae"]),
+    "UNet and text tower": (
+        0.48,
+        "unet",
+        ["--out", "{work}/unet", "--vae", "{work}/vae", "--clip", "{work}/clip-pipeline"],
+    ),
+    "decoder": (0.08, "autoencoder", ["--out", "{work}/vae", "--decoder-only"]),
+    "CLIP judge": (0.12, "clip", ["--role", "scorer", "--out", "{work}/clip-scorer"]),
+    "DINO judge": (0.10, "dino", ["--out", "{work}/dino"]),
+}
+FROM_SHIPPED = ("UNet and text tower", "decoder")
+RECORDS = {  # where each part's log lies, after its training
+    "text tower (CLIP)": "clip-pipeline/training.json",
+    "autoencoder": "vae/autoencoder.json",
+    "UNet and text tower": "unet/training.json",
+    "decoder": "vae/decoder.json",
+    "CLIP judge": "clip-scorer/training.json",
+    "DINO judge": "dino/training.json",
+}
+
+
+def python(module: str, *options: str) -> None:
+    """Runs `python -m training.pretrain.<module>`; its failure ends the command."""
+    subprocess.run([sys.executable, "-m", f"training.pretrain.{module}", *options], check=True)
+
+
+def prepare(work: Path) -> None:
+    """Sprites and pictures, where they are missing."""
+    if not (work / "extra_glyphs").is_dir():
+        python("sprites")
+    if not (work / "world" / "meta.jsonl").exists():
+        python("cache", "--pictures", "80000", "--work", str(work))
+
+
+def start_from_shipped(work: Path) -> None:
+    """Puts the shipped autoencoder and generator where the parts look for their start."""
+    shipped = assets.path("embedded", "pipeline")
+    if not (work / "vae").is_dir():
+        shutil.copytree(shipped / "vae", work / "vae")
+
+
+def record(work: Path) -> None:
+    """Writes `assets/embedded/training.json`: minutes, steps and seed of each part, and the machine."""
+    parts = []
+    for part, name in RECORDS.items():
+        if (work / name).exists():
+            found = json.loads((work / name).read_text())
+            log, seed = (found["log"], found["seed"]) if isinstance(found, dict) else (found, 0)
+            parts.append(
+                {"part": part, "minutes": round(log[-1]["seconds"] / 60, 1), "steps": log[-1]["step"], "seed": seed}
+            )
+    machine = f"{platform.machine()} CPU, bfloat16 where it has AMX, {platform.system()}"
+    text = json.dumps({"machine": machine, "parts": parts}, indent=1)
+    assets.path("embedded", "training.json").write_text(text + "\n")
+
+
+def install(work: Path) -> None:
+    """Puts what was trained into the assets."""
+    python("assemble", "--vae", f"{work}/vae", "--unet", f"{work}/unet")
+    for judge, folder in (("clip", "clip-scorer"), ("dino", "dino")):
+        if (work / folder).is_dir():
+            target = assets.path("embedded", "scorers", judge)
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(work / folder, target, ignore=shutil.ignore_patterns("training.json"))
+    if not assets.path("subjects").is_dir():
+        python("heldout")
+    record(work)
+
+
+def main() -> None:
+    """Runs the parts in order."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, required=True, help="of training, all parts together")
+    parser.add_argument("--continue", dest="from_shipped", action="store_true", help="start from the shipped generator")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the width of every model")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder of caches and checkpoints")
+    parser.add_argument("--install-only", action="store_true", help="train nothing; install what the work folder holds")
+    options = parser.parse_args()
+    if not options.install_only:
+        prepare(options.work)
+        chosen = FROM_SHIPPED if options.from_shipped else tuple(PARTS)
+        if options.from_shipped:
+            start_from_shipped(options.work)
+        whole = sum(PARTS[part][0] for part in chosen)
+        for part in chosen:
+            share, module, words = PARTS[part]
+            arguments = [word.format(work=options.work) for word in words]
+            arguments += ["--minutes", f"{options.minutes * share / whole:.2f}", "--work", str(options.work)]
+            arguments += ["--scale", str(options.scale)]
+            arguments += ["--threads", str(options.threads)] if options.threads else []
+            if options.from_shipped and module == "unet":
+                arguments += ["--resume-from", str(assets.path("embedded", "pipeline"))]
+            python(module, *arguments)
+    install(options.work)
+
+
+if __name__ == "__main__":
+    main()

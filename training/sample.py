@@ -1,0 +1,167 @@
+"""Prompts x seeds to pictures, with an adapter at a strength: while training and after.
+
+The sampler is DPM-Solver++ (2M), which draws no noise after the start, so a seed decides a picture alone, whatever the
+batch. The same seed in `pipe(..., generator=torch.Generator().manual_seed(seed))` with that scheduler gives the same
+picture.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from training import atomic, codec
+from training.errors import BadInput, from_os_error
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from delora import Adapter
+    from training.models import BaseModel
+    from training.rundir import Run
+
+
+def sampler(scheduler_config: dict[str, Any]) -> Any:
+    """A DPM-Solver++ scheduler for a base model's noise schedule and prediction type."""
+    from diffusers import DPMSolverMultistepScheduler
+
+    return DPMSolverMultistepScheduler.from_config(scheduler_config, algorithm_type="dpmsolver++", solver_order=2)
+
+
+def start_noise(seed: int, shape: tuple[int, int, int]) -> Tensor:
+    """The noise that belongs to a seed, (1, C, h, w), drawn on the CPU so that every device starts alike."""
+    return torch.randn((1, *shape), generator=torch.Generator().manual_seed(seed))
+
+
+def generate(
+    base: BaseModel,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    adapter: Adapter | None = None,
+    strength: float = 1.0,
+    steps: int = 20,
+    guidance: float = 3.0,
+    negative: str = "",
+    batch: int = 8,
+    progress: Callable[[float, int], None] | None = None,
+    size: int | None = None,
+) -> list[Image.Image]:
+    """One picture for each prompt and seed, prompt by prompt.
+
+    Args:
+        adapter: an adapter attached to `base.unet`; None uses the UNet as it is.
+        strength: 0 is the base model, exactly; 1 as trained. The adapter gets its own strength back afterwards.
+        guidance: classifier-free guidance; at 1 or below the negative prompt takes no part.
+        batch: pictures drawn at once.
+        progress: called with (pictures done, pictures in all) after each sampler step, the first as a fraction.
+        size: edge in pixels, a multiple of the autoencoder's factor; None is the base model's own.
+
+    Raises:
+        BadInput: a size that does not fit.
+    """
+    jobs = [(prompt, seed) for prompt in prompts for seed in seeds]
+    shape = latent_shape(base, size)
+    texts = {text: codec.encode_text(base, [text]) for text in dict.fromkeys([negative, *prompts])}
+    images: list[Image.Image] = []
+    with _drawing(base, adapter, strength):
+        for start in range(0, len(jobs), batch):
+            chunk = jobs[start : start + batch]
+            noise = torch.cat([start_noise(seed, shape) for _, seed in chunk])
+            wanted = torch.cat([texts[prompt] for prompt, _ in chunk])
+            unwanted = texts[negative].expand_as(wanted) if guidance > 1 else None
+
+            def tell(share: float, done: int = start, count: int = len(chunk)) -> None:
+                if progress:
+                    progress(done + share * count, len(jobs))
+
+            latents = _denoise(base, noise, wanted, unwanted, steps, guidance, tell)
+            images += codec.decode_latents(base, latents)
+    return images
+
+
+def draw(
+    run: Run,
+    base: BaseModel,
+    adapter: Adapter | None,
+    step: int,
+    progress: Callable[[float, int], None] | None = None,
+) -> list[Path]:
+    """Draw a run's sample prompts and seeds and write them to its samples folder; what is there already stays.
+
+    Step 0 is the base model with the class word alone (`adapter` None); the noise is the same at every step.
+    """
+    if paths := run.samples(step):
+        return paths
+    spec = run.spec
+    prompts = [spec.prompt(text, plain=adapter is None) for text in spec.sample.prompts]
+    settings = spec.sample.model_dump(include={"seeds", "steps", "guidance", "negative"})
+    images = generate(base, prompts, **settings, adapter=adapter, size=spec.resolution, progress=progress)
+    folder = run.samples_folder(step)
+    try:
+        with atomic.new_folder(folder) as new:
+            for i, image in enumerate(images):
+                prompt, seed = divmod(i, len(spec.sample.seeds))
+                image.save(new / f"{prompt:02d}-{seed:02d}.png")
+    except OSError as error:
+        raise from_os_error(error, folder) from error
+    return run.samples(step)
+
+
+def latent_shape(base: BaseModel, size: int | None = None) -> tuple[int, int, int]:
+    """(C, h, w) of the latent of a picture `size` pixels wide. Raises BadInput where the size does not fit."""
+    caps = base.capabilities
+    size, factor = size or caps.size_px, caps.vae_factor
+    # Every level of the UNet halves the latent, and its skip connections must meet again on the way up.
+    multiple = factor * 2 ** (len(base.unet.config.block_out_channels) - 1)
+    if size < multiple or size % multiple:
+        fitting = max(round(size / multiple), 1) * multiple
+        raise BadInput(f"{size} pixels do not fit {base.name}.", f"Choose a multiple of {multiple}: {fitting}.", "size")
+    return caps.latent_channels, size // factor, size // factor
+
+
+@torch.no_grad()
+def _denoise(
+    base: BaseModel,
+    noise: Tensor,
+    wanted: Tensor,
+    unwanted: Tensor | None,
+    steps: int,
+    guidance: float,
+    tell: Callable[[float], None],
+) -> Tensor:
+    """Noise (n, C, h, w) to latents, for embeddings (n, tokens, width)."""
+    scheduler = sampler(base.scheduler_config)
+    scheduler.set_timesteps(steps, device=base.unet.device)
+    texts = wanted if unwanted is None else torch.cat([unwanted, wanted])
+    texts = texts.to(base.unet.device, base.unet.dtype)
+    x = noise.to(base.unet.device, base.unet.dtype) * scheduler.init_noise_sigma
+    for i, t in enumerate(scheduler.timesteps):
+        doubled = x if unwanted is None else torch.cat([x, x])
+        prediction = base.unet(scheduler.scale_model_input(doubled, t), t, texts, return_dict=False)[0]
+        if unwanted is not None:
+            without, with_prompt = prediction.chunk(2)
+            prediction = without + guidance * (with_prompt - without)
+        x = scheduler.step(prediction, t, x, return_dict=False)[0]
+        tell((i + 1) / steps)
+    return x
+
+
+@contextlib.contextmanager
+def _drawing(base: BaseModel, adapter: Adapter | None, strength: float) -> Iterator[None]:
+    """The UNet ready to draw with the adapter at `strength`, and everything as it was afterwards."""
+    training, before = base.unet.training, adapter.strength if adapter else None
+    base.unet.eval()
+    try:
+        if adapter:
+            adapter.strength = strength
+        yield
+    finally:
+        base.unet.train(training)
+        if adapter:
+            adapter.strength = before
