@@ -89,16 +89,16 @@ def metadata(run: Run, base, step: int) -> dict[str, str]:
         "modelspec.resolution": f"{base.capabilities.size_px}x{base.capabilities.size_px}",
         "modelspec.prediction_type": "v" if base.capabilities.prediction_type == "v_prediction" else "epsilon",
         "ss_output_name": slug(spec.name),
-        "delora.run": run.id,
-        "delora.step": str(step),
-        "delora.trigger": spec.subject,
-        "delora.base": base.name,
-        "delora.base_fingerprint": base.fingerprint,
-        "delora.spec": json.dumps(spec.model_dump(mode="json")),
+        "run": run.id,
+        "step": str(step),
+        "trigger": spec.subject,
+        "base": spec.base,
+        "base_fingerprint": base.fingerprint,
+        "spec": spec.model_dump_json(),
     }
     if saved:
         figures = {key: saved[key] for key in ("dino", "clip_i", "clip_t", "clip_t_plain", "clip_t_share", "likeness")}
-        facts["delora.scores"] = json.dumps({**figures, "encoders": saved["encoders"]})
+        facts["scores"] = json.dumps({**figures, "encoders": saved["encoders"]})
     if samples := run.samples(step):
         facts["modelspec.thumbnail"] = _thumbnail(samples[0])
     return facts

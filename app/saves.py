@@ -1,6 +1,8 @@
-"""The saves of a run: which one to take when nobody said, and opening one on its base model."""
+"""Models ready to draw: the base on the best device, and one save of a run attached to it."""
 
-from training.errors import BadInput, MissingModel
+from pathlib import Path
+
+from training.errors import BadInput
 from training.rundir import Run
 
 
@@ -12,3 +14,32 @@ def best_step(run: Run) -> int:
     scores = run.scores()
     recommended = scores and scores["recommendation"]["step"]
     return recommended if recommended in saved else saved[-1]
+
+
+def device() -> str:
+    """`cuda` where there is a GPU that torch can use, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def open_base(ref: str, data: Path, mixed_precision: str = "auto"):
+    """The base model on the best device, in the precision that `mixed_precision` means there."""
+    from training import guard
+
+    guard.prepare()
+    from training import models, precision
+
+    where = device()
+    return models.load_base(ref, data=data, device=where, dtype=precision.base_dtype(mixed_precision, where))
+
+
+def open_save(run: Run, base, step: int):
+    """The adapter of a save, attached to `base`. Raises BadInput for a step that was not saved."""
+    from training import checkpoint
+
+    saved = run.checkpoints()
+    if step not in saved:
+        there = ", ".join(map(str, saved)) or "none"
+        raise BadInput(f"Run {run.id} has no save at step {step}.", f"Its saves: {there}.", field="step")
+    return checkpoint.attach(base, run.checkpoint(step)).to(base.unet.device)

@@ -104,19 +104,14 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
         raise BadInput(f"{file} is damaged.", "Resume from an earlier save.") from error
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        moments.setdefault(int(index), {})[name] = tensor
     for i, parameter in enumerate(_parameters(optimizer)):
-        prefix = f"{i:05d}."
-        state = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
-        if state and state["exp_avg"].shape != parameter.shape:
+        if i in moments and moments[i]["exp_avg"].shape != parameter.shape:
             raise BadInput(f"{file} belongs to another adapter.", "Resume the run that made it.")
-        if state:  # torch keeps the step count beside the parameter when it is fused on a GPU, on the CPU otherwise
-            on_device = {key: t.to(parameter.device) for key, t in state.items() if key != "step" or optimizer_fused(optimizer)}
-            optimizer.state[parameter] = {**state, **on_device}
-
-
-def optimizer_fused(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether the optimizer's step runs as one kernel."""
-    return bool(optimizer.param_groups[0].get("fused"))
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
 
 
 def prune(run: Run) -> list[int]:

@@ -26,14 +26,13 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a save of a run as a file for ComfyUI, AUTOMATIC1111, diffusers or PEFT, and check that it loads back."""
-    from app.saves import best_step, open_save
+    from app.saves import best_step, open_base, open_save
     from evaluation.loadback import load_back
-    from training import models
 
     run = rundir.open_run(data, run_id)
     step = best_step(run) if step is None else step
     path = out or run.path / "adapter" / file_name(run, kind)
-    base = models.load_base(run.spec.base, data=data)
+    base = open_base(run.spec.base, data, "no")  # exports are exact only from full precision
     adapter = open_save(run, base, step)
     error = write_export(run, base, adapter, step, kind, path, dtype=dtype, compact=compact)
     document = {"path": str(path), "format": kind, "step": step, "relative_error": error, "use": USES[kind]}

@@ -111,7 +111,7 @@ def test_rare_tokens_get_the_length_of_words_that_were_read(tokenizer):
         table[tokenizer("dog").input_ids[1]] *= 50
         table[[tokenizer(word).input_ids[1] for word in world.CAPTION_WORDS]] *= 10
     before = table.detach().clone()
-    clip.level_unread_words(model, tokenizer)
+    clip.level_unread_words(model.text_model.embeddings.token_embedding.weight, tokenizer)
     rows = [tokenizer(token).input_ids[1] for token in world.RARE_TOKENS]
     read = [tokenizer(word).input_ids[1] for word in world.CAPTION_WORDS]
     assert table[rows].norm(dim=1).allclose(before[read].norm(dim=1).median().expand(len(rows)), rtol=0.01)

@@ -17,6 +17,7 @@ import torch
 
 import assets
 from training.pretrain import world
+from training.pretrain.clip import level_unread_words
 from training.pretrain.jobs import save_half
 from training.pretrain.tokenizer import save_tokenizer, world_tokenizer
 from training.pretrain.unet import scheduler
@@ -27,11 +28,12 @@ def assemble(vae: Path, unet: Path, out: Path) -> None:
     from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextModel
 
-    text = CLIPTextModel.from_pretrained(unet / "text_encoder", torch_dtype=torch.float32)
+    text, tokenizer = CLIPTextModel.from_pretrained(unet / "text_encoder", torch_dtype=torch.float32), world_tokenizer()
+    level_unread_words(text.embeddings.token_embedding.weight, tokenizer)
     pipe = StableDiffusionPipeline(
         vae=AutoencoderKL.from_pretrained(vae, torch_dtype=torch.float32),
         text_encoder=text,
-        tokenizer=world_tokenizer(),
+        tokenizer=tokenizer,
         unet=UNet2DConditionModel.from_pretrained(unet / "unet", torch_dtype=torch.float32),
         scheduler=scheduler(),
         safety_checker=None,
@@ -43,7 +45,7 @@ def assemble(vae: Path, unet: Path, out: Path) -> None:
     pipe.unet.half(), pipe.vae.half()
     pipe.save_pretrained(new)
     save_half(text, new / "text_encoder", prefix="text_model.")
-    save_tokenizer(pipe.tokenizer, new / "tokenizer")
+    save_tokenizer(tokenizer, new / "tokenizer")
     shutil.rmtree(out, ignore_errors=True)
     new.rename(out)
     write_facts(out.parent / "world.json")

@@ -236,7 +236,7 @@ def train(
         if job.due():
             with job.pause():
                 job.report(accuracy(model, tokenizer, fresh_pictures))
-    level_unread_words(model, tokenizer)
+    level_unread_words(model.text_model.embeddings.token_embedding.weight, tokenizer)
     figures = accuracy(model, tokenizer, fresh_pictures)
     unseen_pairs = world.World("held-out").batch(world.VALIDATION_SEED + seed, 600)
     figures |= {f"held-out pairs, {k}": v for k, v in accuracy(model, tokenizer, unseen_pairs).items()}
@@ -261,12 +261,11 @@ def accuracy(model, tokenizer, pictures: list) -> dict[str, float]:
 
 
 @torch.no_grad()
-def level_unread_words(model, tokenizer) -> None:
-    """Gives words that no caption contains (rare tokens above all) the length of the words that were read.
+def level_unread_words(table: torch.Tensor, tokenizer) -> None:
+    """Gives words that no caption contains (rare tokens above all) the length of those that were read; (vocabulary, d).
 
     Their random rows stayed as short as they began; beside trained ones they would be nearly the same nothing.
     """
-    table = model.text_model.embeddings.token_embedding.weight
     read = torch.zeros(len(table), dtype=torch.bool)
     ids = [tokenizer(word).input_ids for word in world.CAPTION_WORDS]
     read[[i for word in ids for i in word]] = True

@@ -1,0 +1,83 @@
+"""Scores the pictures that a run has drawn and keeps its scores.json."""
+
+from pathlib import Path
+
+from evaluation import encoders, prompts
+from evaluation.pictures import read_pictures
+from evaluation.scorebook import ScoreBook
+from evaluation.subject import Judge
+from training.rundir import Run
+
+TOY_ON_TOY = "Scored by the built-in model's own small judges; do not compare these figures with published ones."
+TOY_ON_REAL = (
+    "Scored by the toy world's small judges, which know no photographs: trust the order at most. "
+    "Run `delora models get dino` and `delora models get clip`, then `delora score RUN`."
+)
+
+
+def default_judges(embedded: bool, data: Path) -> tuple[str, str]:
+    """References of DINO and CLIP for a base model: the paper's for any real one if downloaded, else the built-in."""
+    from training import catalog
+
+    if not embedded and all(catalog.home(data, kind).is_dir() for kind in ("dino", "clip")):
+        return encoders.PAPER["dino"], encoders.PAPER["clip"]
+    return encoders.EMBEDDED, encoders.EMBEDDED
+
+
+class RunScorer:
+    """The judge of one run: its real pictures embedded once, each save scored as it is drawn.
+
+    Args:
+        embedded: whether the run's base is the embedded model.
+        dino, clip: references as in `encoders.load`; None takes `default_judges`.
+
+    Raises:
+        MissingModel, BadInput: see `encoders.load`.
+    """
+
+    def __init__(
+        self, run: Run, embedded: bool, data: Path, *, dino: str | None = None, clip: str | None = None, device="cpu"
+    ):
+        self.run, self.spec = run, run.spec
+        chosen = default_judges(embedded, data)
+        dino, clip = dino or chosen[0], clip or chosen[1]
+        toy = encoders.EMBEDDED in (dino, clip)
+        self.note = "" if not toy else TOY_ON_TOY if embedded else TOY_ON_REAL
+        self.judge = Judge(
+            encoders.load("dino", dino, data, device),
+            encoders.load("clip", clip, data, device),
+            read_pictures(run.pictures()),
+            prompts.unrelated(embedded),
+        )
+
+    def score(self, step: int) -> ScoreBook:
+        """Score the pictures drawn at `step` unless they are scored already, and write scores.json.
+
+        Step 0, the base model, is scored first where that was not done.
+        """
+        book = self._book()
+        if step not in book.saves and step != 0:
+            book = book.with_save(step, self.judge.score(self._drawn(step), self._prompts(), book.base))
+        self.run.write_scores(book.to_dict(self.spec.name))
+        return book
+
+    def _book(self) -> ScoreBook:
+        """The run's book, or a new one where there is none or other judges made it."""
+        document = self.run.scores()
+        judges = {"dino": self.judge.dino.describe(), "clip": self.judge.clip.describe()}
+        if document is not None and document["encoders"] == judges:
+            return ScoreBook.from_dict(document)
+        return ScoreBook(
+            base=self.judge.score(self._drawn(0), self._prompts()),
+            real=self.judge.self_similarity(),
+            prompts=self.spec.sample.prompts,
+            seeds=self.spec.sample.seeds,
+            note=self.note,
+        )
+
+    def _drawn(self, step: int) -> list:
+        return read_pictures(self.run.samples(step))
+
+    def _prompts(self) -> list[str]:
+        """The prompt of each drawn picture with the class word alone, in the order of `Run.samples`."""
+        return [self.spec.prompt(text, plain=True) for text in self.spec.sample.prompts for _ in self.spec.sample.seeds]
