@@ -5,7 +5,7 @@ Nothing heavy is imported before a command needs it: `delora --help` answers at 
 
 import typer
 
-from app.commands import demo, doctor, export, generate, models, runs, score, train
+from app.commands import demo, doctor, export, generate, models, runs, score, train, worker
 from app.commands.common import EXIT_CODES
 
 cli = typer.Typer(
@@ -22,6 +22,7 @@ for name, function in (
     ("generate", generate.generate),
     ("score", score.score),
     ("export", export.export),
+    ("worker", worker.worker),
     ("doctor", doctor.doctor),
 ):
     cli.command(name, epilog=EXIT_CODES)(function)

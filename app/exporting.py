@@ -7,8 +7,9 @@ import re
 import unicodedata
 from pathlib import Path
 
+from training.atomic import write_text
 from training.errors import BadInput
-from training.rundir import Run
+from training.run import Run
 
 FORMATS = ("native", "kohya", "diffusers", "peft", "merged")
 JOB_FORMATS = ("native", "kohya", "diffusers")  # what every run writes at its end
@@ -20,6 +21,7 @@ USES = {
     "merged": "a whole model with the subject folded in, for programs that load no LoRA",
 }
 THUMBNAIL_PX = 256
+RECORD = "export.json"
 
 
 def slug(name: str) -> str:
@@ -72,10 +74,50 @@ def export(
             adapter.merge()
             models.save_merged(base, path, dtype=dtype, layout="file" if path.suffix == ".safetensors" else "folder")
         else:
-            raise BadInput(f"There is no export format '{kind}'.", f"Choose one of {', '.join(FORMATS)}.", field="format")
+            raise BadInput(
+                f"There is no export format '{kind}'.", f"Choose one of {', '.join(FORMATS)}.", field="format"
+            )
     except ValueError as error:
         raise BadInput(str(error), field="format") from error
     return 0.0
+
+
+def export_run(run: Run, base, data: Path) -> dict:
+    """Write the files that every finished run has, of its recommended save (or its last), and check them.
+
+    Nothing is done where they are there already. What was written and what the checks measured is kept in
+    adapter/export.json and returned.
+    """
+    from app.saves import best_step, open_base, open_save
+    from evaluation.loadback import load_back
+
+    step, folder = best_step(run), run.path / "adapter"
+    record = read_record(run)
+    if record and record["step"] == step and all((folder / file["name"]).exists() for file in record["files"]):
+        return record
+    if str(base.unet.dtype) != "torch.float32":
+        base = open_base(run.spec.base, data, "no")  # half precision would measure its own rounding
+    adapter = open_save(run, base, step)
+    files = []
+    try:
+        for kind in JOB_FORMATS:
+            path = folder / file_name(run, kind)
+            error = export(run, base, adapter, step, kind, path)
+            check = None
+            if kind in ("kohya", "diffusers"):
+                check = load_back(base, adapter, path, prompt=run.spec.prompt("a {subject}"), seed=run.spec.seed)
+            files.append({"kind": kind, "name": path.name, "error": error, "check": check and check.to_dict()})
+    finally:
+        adapter.detach()
+    record = {"step": step, "trigger": run.spec.subject, "files": files}
+    write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
+    return record
+
+
+def read_record(run: Run) -> dict | None:
+    """What `export_run` wrote about the run's exports, None where it has not."""
+    path = run.path / "adapter" / RECORD
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
 
 def metadata(run: Run, base, step: int) -> dict[str, str]:

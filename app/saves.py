@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from training.errors import BadInput
-from training.rundir import Run
+from training.run import Run
 
 
 def best_step(run: Run) -> int:

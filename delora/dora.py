@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from .config import AdapterConfig
 from .lowrank import LoRA
-from .methods import Factors, f64, register
+from .methods import register
+from .products import Factors, f64
 
 
 @register("dora")

@@ -19,7 +19,7 @@ from .export_peft import to_peft
 from .factorise import any_factors, balanced, exact_factors, joined, squared_norm
 from .files import write_safetensors
 from .inject import Adapter
-from .methods import Factors
+from .products import Factors
 
 __all__ = ["Exported", "to_diffusers", "to_kohya", "to_peft"]
 

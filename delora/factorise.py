@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .inject import Adapter
-from .methods import Factors
+from .products import Factors
 
 
 def balanced(down: Tensor, up: Tensor, rank: int | None = None) -> Factors:

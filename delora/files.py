@@ -104,7 +104,7 @@ def _opened(path: Path) -> safe_open:
         raise ValueError(f"{path}: there is no such file.")
     with path.open("rb") as file:
         header_bytes = int.from_bytes(file.read(8), "little")
-    if header_bytes > min(LARGEST_HEADER_BYTES, path.stat().st_size):
+    if not 0 < header_bytes <= min(LARGEST_HEADER_BYTES, path.stat().st_size):
         raise ValueError(f"{path}: not a safetensors file, or cut off. Copy or download it again.")
     try:
         return safe_open(path, framework="pt")

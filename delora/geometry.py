@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .methods import Method, f64
+from .methods import Method
+from .products import f64
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from .config import AdapterConfig
 from .geometry import LayerGeometry, measure
-from .methods import METHODS, Method, f64
+from .methods import METHODS, Method
+from .products import f64
 
 CHILD = "adapters"
 

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from .config import AdapterConfig
-from .methods import Additive, Factors, Update, f64, register
+from .fused import FromRecipe, Recipe
+from .methods import Additive, register
+from .products import Factors, Update, f64
 
 SMALLEST_NORM = 1e-4  # norms are clamped here, as in PEFT, so that a zero start has a direction to leave in
 
@@ -49,26 +51,35 @@ class LoRA(Additive):
         return Update(Factors(self.A, self.B * self.scale))
 
 
-class Normalised(torch.autograd.Function):
-    """(A, B, lambda, w) -> A * w / ||a_i||, B * lambda / (r ||b_i||): the factors of Eq. 15 with W's norm as `w`.
+class Directions:
+    """The recipe (A, B, lambda, w) -> A * w / ||a_i||, B * lambda / (r ||b_i||): Eq. 15's factors, W's norm as `w`.
 
-    The same as a dozen small operations, as one step of the graph that keeps only the parameters and their norms.
-    `w` is (in,) or a scalar and gets no gradient. Both factors are of moderate size, whatever A and B have grown to,
-    so that their products are safe in fp16.
+    The same as a dozen small operations, with the gradient written out. `w` is (in,) or a scalar and has no gradient.
+    Both factors are of moderate size, whatever A and B have grown to, so that their products are safe in fp16.
     """
 
     @staticmethod
-    def forward(ctx, A: Tensor, B: Tensor, lambda_: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    def sizes(A: Tensor, B: Tensor, lambda_: Tensor, w: Tensor) -> tuple[Tensor, ...]:
         a = torch.linalg.vector_norm(A, dim=-1, keepdim=True).clamp_(min=SMALLEST_NORM)  # (r, 1)
         b = torch.linalg.vector_norm(B, dim=-2, keepdim=True).clamp_(min=SMALLEST_NORM)  # (1, r)
-        scale = (lambda_ / A.shape[-2]).unsqueeze(-1) / b  # (1, r)
-        ctx.save_for_backward(A, B, w, a, b, scale)
-        return (A / a).mul_(w), B * scale
+        return a, b, (lambda_ / A.shape[-2]).unsqueeze(-1) / b  # (1, r)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, g_down: Tensor, g_up: Tensor) -> tuple[Tensor | None, ...]:
-        A, B, w, a, b, scale = ctx.saved_tensors
+    def factors(A: Tensor, B: Tensor, lambda_: Tensor, w: Tensor, a: Tensor, b: Tensor, scale: Tensor) -> Factors:
+        return Factors((A / a).mul_(w), B * scale)
+
+    @staticmethod
+    def gradients(
+        A: Tensor,
+        B: Tensor,
+        lambda_: Tensor,
+        w: Tensor,
+        a: Tensor,
+        b: Tensor,
+        scale: Tensor,
+        g_down: Tensor,
+        g_up: Tensor,
+    ) -> tuple[Tensor | None, ...]:
         g_a = g_down * w  # with respect to A / a
         along_a = (g_a * A).sum(-1, keepdim=True)  # (r, 1)
         along_b = (g_up * B).sum(-2, keepdim=True)  # (1, r)
@@ -77,6 +88,11 @@ class Normalised(torch.autograd.Function):
         g_lambda = (along_b / b).sum((-2, -1)).div_(A.shape[-2]).unsqueeze(-1)
         g_B = torch.addcmul(g_up, B, along_b.div_(b * b).mul_(b > SMALLEST_NORM), value=-1).mul_(scale)
         return g_A, g_B, g_lambda, None
+
+
+def normalised(A: Tensor, B: Tensor, lambda_: Tensor, w: Tensor) -> Factors:
+    """(lambda / r) B Xi A diag(w), as factors; the leading dimensions of all four may be those of several adapters."""
+    return Factors(*FromRecipe.apply(Directions, A, B, lambda_, w))
 
 
 class Clamped(torch.autograd.Function):
@@ -115,7 +131,7 @@ class Bounded(Additive):
         self.lambda_ = nn.Parameter(self.A.new_full((1,), float(start)))
         self.lambda_max = config.lambda_max
         self.frozen_copy = config.init == "frozen-copy"
-        self._start_factors: tuple[tuple, Factors] | None = None
+        self._start: tuple[tuple, Factors] | None = None
         if self.frozen_copy:
             self.register_buffer("A0", self.A.detach().clone())
             self.register_buffer("B0", self.B.detach().clone())
@@ -137,15 +153,21 @@ class Bounded(Additive):
         return self.lambda_ if self.lambda_max is None else Clamped.apply(self.lambda_, self.lambda_max)
 
     def factors(self) -> Update:
-        plus = Factors(*Normalised.apply(self.A, self.B, self.bounded_lambda(), self.w))
-        return Update(plus, self._start() if self.frozen_copy else None)
+        plus = normalised(self.A, self.B, self.bounded_lambda(), self.w)
+        return Update(plus, self.start(self.A.dtype) if self.frozen_copy else None)
 
-    def _start(self) -> Factors:
-        key = self.A0.device, self.A0.data_ptr(), self.A0._version  # changes when the adapter is moved or loaded
-        if self._start_factors is None or self._start_factors[0] != key:
+    def recipe(self, dtype: torch.dtype) -> tuple[type[Recipe], tuple[Tensor, ...], Factors | None]:
+        parameters = (self.A, self.B, self.bounded_lambda(), self.w)
+        return Directions, parameters, self.start(dtype) if self.frozen_copy else None
+
+    def start(self, dtype: torch.dtype) -> Factors:
+        """The frozen first factors, in `dtype`; made once, and again when the adapter is moved or loaded."""
+        key = dtype, self.A0.device, self.A0.data_ptr(), self.A0._version
+        if self._start is None or self._start[0] != key:
             with torch.inference_mode(False):  # what is made while drawing must also serve training
-                self._start_factors = key, Factors(*Normalised.apply(self.A0, self.B0, self.lambda0, self.w))
-        return self._start_factors[1]
+                factors = normalised(self.A0, self.B0, self.lambda0, self.w)
+                self._start = key, Factors(*(t.to(dtype) for t in factors))
+        return self._start[1]
 
     def bound(self, weight_norm: float) -> Tensor:
         """(|lambda| + |lambda_0|) max w, Eq. 6 and 7; only |lambda| with the zero start."""

@@ -14,13 +14,14 @@ The matrices may carry a leading adapter dimension: methods write `dim=-1`, `dim
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .fused import fusable, fused_add
+from .fused import AsGiven, Recipe, fusable, fused_add
+from .products import Factors, Update, add_product, f64, product
 
 if TYPE_CHECKING:
     from .config import AdapterConfig
@@ -39,60 +40,6 @@ def register(name: str) -> Callable[[type[Method]], type[Method]]:
         return cls
 
     return add
-
-
-class Factors(NamedTuple):
-    """A low-rank matrix up @ down."""
-
-    down: Tensor  # (..., r, in)
-    up: Tensor  # (..., out, r)
-
-
-class Update(NamedTuple):
-    """The matrix `plus` - `minus`.
-
-    Two products that start equal are computed alike and subtracted before anything is added to them: only then is the
-    difference exactly zero at step 0, in every dtype.
-    """
-
-    plus: Factors
-    minus: Factors | None = None
-
-    def joined(self) -> Factors:
-        """The same matrix as one product of twice the rank."""
-        if self.minus is None:
-            return self.plus
-        down = torch.cat([self.plus.down, self.minus.down], dim=-2)  # (2r, in)
-        return Factors(down, torch.cat([self.plus.up, -self.minus.up], dim=-1))  # (out, 2r)
-
-    def map(self, fn: Callable[[Factors], Factors]) -> Update:
-        """The update with `fn` applied to each product alike."""
-        return Update(fn(self.plus), None if self.minus is None else fn(self.minus))
-
-    def cast(self, dtype: torch.dtype, scale: float = 1.0) -> Update:
-        """The update times `scale`, ready for products in `dtype`."""
-        return self.map(lambda f: Factors(f.down.to(dtype), (f.up if scale == 1 else f.up * scale).to(dtype)))
-
-
-def product(x: Tensor, update: Update) -> Tensor:
-    """update(x): (..., in) -> (..., out)."""
-    plus, minus = update
-    y = F.linear(F.linear(x, plus.down), plus.up)
-    return y if minus is None else y - F.linear(F.linear(x, minus.down), minus.up)
-
-
-def add_product(y: Tensor, x: Tensor, update: Update) -> Tensor:
-    """y + update(x), for x and y of one dtype."""
-    if update.minus is not None:
-        return y + product(x, update)
-    h = F.linear(x, update.plus.down)  # (..., r)
-    # One fused multiply-add: nothing of y's size is made between the products or kept for the backward pass.
-    return torch.addmm(y.reshape(-1, y.shape[-1]), h.reshape(-1, h.shape[-1]), update.plus.up.mT).view(y.shape)
-
-
-def f64(t: Tensor) -> Tensor:
-    """`t` in float64; on the CPU where the device (Apple's) has no such type."""
-    return (t.cpu() if t.device.type == "mps" else t).double()
 
 
 class Method(nn.Module):
@@ -184,28 +131,41 @@ class Method(nn.Module):
 
 
 class Additive(Method):
-    """dW = the matrix of `factors()`, whatever W is."""
+    """dW = the matrix of `factors()`, whatever W is.
+
+    A method that has to be as fast as can be says more: `recipe()`, how `factors().plus` comes from its parameters.
+    """
 
     def factors(self) -> Update:
         """The update, from the parameters alone, in their dtype."""
         raise NotImplementedError
 
-    def update(self, dtype: torch.dtype) -> Update:
-        """The factors in `dtype`, at the present strength."""
-        strength = self.strength
-        return self.keep("update", lambda: self.factors().cast(dtype, strength), dtype, strength)
+    def recipe(self, dtype: torch.dtype) -> tuple[type[Recipe], tuple[Tensor, ...], Factors | None] | None:
+        """The recipe of `factors().plus`, what it takes, and `factors().minus` in `dtype`; None: left to autograd."""
+        return None
 
     def add_to(self, y: Tensor, x: Tensor, linear: nn.Linear, y0: Tensor) -> Tensor:
         return add_product(y, self.drop(x.to(y.dtype)), self.update(y.dtype))
 
     def add_alone(self, y0: Tensor, x: Tensor, linear: nn.Linear) -> Tensor:
-        if fusable(linear, y0) and not (self.dropout and self.training):
-            return fused_add(y0, x.to(y0.dtype), linear.weight, self.update(y0.dtype))
-        return self.add_to(y0, x, linear, y0)
+        if not fusable(linear, y0) or (self.dropout and self.training):
+            return self.add_to(y0, x, linear, y0)
+        x = x.to(y0.dtype)
+        if torch.is_grad_enabled() and self.strength == 1 and (stated := self.recipe(y0.dtype)):
+            self._kept.clear()  # as in `keep`
+            recipe, parameters, minus = stated
+            return fused_add(y0, x, linear.weight, minus, recipe, *parameters)
+        plus, minus = self.update(y0.dtype)
+        return fused_add(y0, x, linear.weight, minus, AsGiven, *plus)
 
     def low_rank(self, weight: Tensor) -> Factors:
         down, up = self.factors().joined()
         return Factors(f64(down), f64(up))
+
+    def update(self, dtype: torch.dtype) -> Update:
+        """The factors in `dtype`, at the present strength."""
+        strength = self.strength
+        return self.keep("update", lambda: self.factors().cast(dtype, strength), dtype, strength)
 
 
 class Turning(Method):

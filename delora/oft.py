@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import AdapterConfig
-from .methods import Turning, f64, register
+from .methods import Turning, register
+from .products import f64
 
 
 @register("oft")

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import AdapterConfig
-from .lowrank import Clamped, Normalised, kaiming
-from .methods import Factors, Turning, Update, register
+from .lowrank import Clamped, kaiming, normalised
+from .methods import Turning, register
+from .products import Factors, Update
 
 
 def _blocks(features: int, blocks: int) -> tuple[int, int]:
@@ -152,8 +153,8 @@ class HighRankETHERPlus(Controlled):
 
     def input_turn(self) -> Update:
         half, one = self.bounded_lambda() / 2, self.lambda_.new_ones(1)  # (lambda / 2) / (r / 2) = lambda / r
-        plus = Factors(*Normalised.apply(self.U, self.U.mT, half, one))
-        return Update(plus, Factors(*Normalised.apply(self.V, self.V.mT, half, one)))
+        plus = normalised(self.U, self.U.mT, half, one)
+        return Update(plus, normalised(self.V, self.V.mT, half, one))
 
     def bound(self, weight_norm: float) -> Tensor:
         return self.bounded_lambda().abs() / 2 * weight_norm  # a difference of two positive parts of at most lambda / 2
@@ -183,8 +184,8 @@ class RelaxedETHERPlus(Controlled):
 
     def input_turn(self) -> Update:
         half, one = self.bounded_lambda() / 2, self.lambda_.new_ones(1)
-        plus = Factors(*Normalised.apply(self.A, self.B, half, one))
-        return Update(plus, Factors(*Normalised.apply(self.C, self.D, half, one)))
+        plus = normalised(self.A, self.B, half, one)
+        return Update(plus, normalised(self.C, self.D, half, one))
 
     def bound(self, weight_norm: float) -> Tensor:
         return self.bounded_lambda().abs() * weight_norm

@@ -18,13 +18,15 @@ def base_pictures(
     steps: int,
     guidance: float,
     negative: str = "",
-    progress: Callable[[int, int], None] | None = None,
+    size: int | None = None,
+    progress: Callable[[float, int], None] | None = None,
 ) -> list:
     """One picture for each (prompt, seed), prompt by prompt; those drawn before come from the data folder.
 
     The folder's name is a hash of everything that the pictures depend on. `base` must carry no active adapter.
     """
-    facts = {"base": base.fingerprint, "steps": steps, "guidance": guidance, "negative": negative}
+    settings = {"steps": steps, "guidance": guidance, "negative": negative, "size": size}
+    facts = {"base": base.fingerprint, "dtype": str(base.unet.dtype), **settings}
     pairs = [(prompt, seed) for prompt in prompts for seed in seeds]
     paths = {pair: _path(data, {**facts, "prompt": pair[0], "seed": pair[1]}) for pair in pairs}
     missing = [pair for pair in paths if not paths[pair].is_file()]
@@ -34,9 +36,7 @@ def base_pictures(
     # All missing seeds are drawn for all missing prompts in one call: one batch is faster than many small ones.
     if missing:
         wanted = sorted({seed for _, seed in missing})
-        drawn = sample.generate(
-            base, list(by_prompt), wanted, steps=steps, guidance=guidance, negative=negative, progress=progress
-        )
+        drawn = sample.generate(base, list(by_prompt), wanted, **settings, progress=progress)
         for (prompt, seed), image in zip([(p, s) for p in by_prompt for s in wanted], drawn, strict=True):
             path = _path(data, {**facts, "prompt": prompt, "seed": seed})
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,12 +22,13 @@ class Encoder:
 
     Attributes:
         kind: `dino` or `clip`.
+        ref: what `load` was asked for, and can be asked for again.
         name: what a table calls it, e.g. `embedded` or `openai/clip-vit-base-patch32`.
         preprocessing: how a picture becomes its input, in words.
         fingerprint: the first 12 hex digits of the SHA-256 of its weight file.
     """
 
-    def __init__(self, kind: str, name: str, folder: Path, device: str = "cpu"):
+    def __init__(self, kind: str, ref: str, name: str, folder: Path, device: str = "cpu"):
         from training import guard
 
         guard.prepare()
@@ -36,7 +37,7 @@ class Encoder:
         from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
         from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-        self.kind, self.name, self.device = kind, name, device
+        self.kind, self.ref, self.name, self.device = kind, ref, name, device
         self.fingerprint = _fingerprint(folder)
         # Two backends and several filters give different scores for the same picture: always Pillow, always bicubic.
         processor = CLIPImageProcessorPil if kind == "clip" else ViTImageProcessorPil
@@ -61,8 +62,13 @@ class Encoder:
         return ", ".join([*steps, "PIL backend", f"transformers {transformers.__version__}"])
 
     def describe(self) -> dict[str, str]:
-        """What is stored beside every score: name, preprocessing, hash of the weights."""
-        return {"name": self.name, "preprocessing": self.preprocessing, "sha256": self.fingerprint}
+        """What is stored beside every score: reference, name, preprocessing, hash of the weights."""
+        return {
+            "ref": self.ref,
+            "name": self.name,
+            "preprocessing": self.preprocessing,
+            "sha256": self.fingerprint,
+        }
 
     def embed_images(self, images: list):
         """Unit vectors of pictures: list of n PIL images -> (n, d) float32 on the CPU."""
@@ -113,13 +119,13 @@ def load(kind: str, ref: str = EMBEDDED, data: Path | None = None, device: str =
     if kind not in PAPER:
         raise ValueError(f"kind: there is no judge called '{kind}'. Choose dino or clip.")
     folder, name = _find(kind, ref, data)
-    return _cached(kind, name, folder, device)
+    return _cached(kind, ref, name, folder, device)
 
 
 @functools.lru_cache(maxsize=4)
-def _cached(kind: str, name: str, folder: Path, device: str) -> Encoder:
+def _cached(kind: str, ref: str, name: str, folder: Path, device: str) -> Encoder:
     try:
-        return Encoder(kind, name, folder, device)
+        return Encoder(kind, ref, name, folder, device)
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(
             f"{folder} cannot be opened as a {kind.upper()} model: {error}",

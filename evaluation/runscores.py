@@ -6,7 +6,7 @@ from evaluation import encoders, prompts
 from evaluation.pictures import read_pictures
 from evaluation.scorebook import ScoreBook
 from evaluation.subject import Judge
-from training.rundir import Run
+from training.run import Run
 
 TOY_ON_TOY = "Scored by the built-in model's own small judges; do not compare these figures with published ones."
 TOY_ON_REAL = (
@@ -25,11 +25,11 @@ def default_judges(embedded: bool, data: Path) -> tuple[str, str]:
 
 
 class RunScorer:
-    """The judge of one run: its real pictures embedded once, each save scored as it is drawn.
+    """The judges of one run, with its real pictures embedded once.
 
     Args:
         embedded: whether the run's base is the embedded model.
-        dino, clip: references as in `encoders.load`; None takes `default_judges`.
+        dino, clip: references as in `encoders.load`; None takes those that scored the run before, or `default_judges`.
 
     Raises:
         MissingModel, BadInput: see `encoders.load`.
@@ -39,7 +39,8 @@ class RunScorer:
         self, run: Run, embedded: bool, data: Path, *, dino: str | None = None, clip: str | None = None, device="cpu"
     ):
         self.run, self.spec = run, run.spec
-        chosen = default_judges(embedded, data)
+        before = (run.scores() or {}).get("encoders")
+        chosen = (before["dino"]["ref"], before["clip"]["ref"]) if before else default_judges(embedded, data)
         dino, clip = dino or chosen[0], clip or chosen[1]
         toy = encoders.EMBEDDED in (dino, clip)
         self.note = "" if not toy else TOY_ON_TOY if embedded else TOY_ON_REAL
@@ -50,14 +51,12 @@ class RunScorer:
             prompts.unrelated(embedded),
         )
 
-    def score(self, step: int) -> ScoreBook:
-        """Score the pictures drawn at `step` unless they are scored already, and write scores.json.
-
-        Step 0, the base model, is scored first where that was not done.
-        """
+    def update(self) -> ScoreBook:
+        """Score every drawn save that is not scored yet (step 0, the base model, first), and write scores.json."""
         book = self._book()
-        if step not in book.saves and step != 0:
-            book = book.with_save(step, self.judge.score(self._drawn(step), self._prompts(), book.base))
+        for step in drawn_steps(self.run):
+            if step > 0 and step not in book.saves:
+                book = book.with_save(step, self.judge.score(self._drawn(step), self._prompts(), book.base))
         self.run.write_scores(book.to_dict(self.spec.name))
         return book
 
@@ -65,7 +64,7 @@ class RunScorer:
         """The run's book, or a new one where there is none or other judges made it."""
         document = self.run.scores()
         judges = {"dino": self.judge.dino.describe(), "clip": self.judge.clip.describe()}
-        if document is not None and document["encoders"] == judges:
+        if document is not None and _same(document["encoders"], judges):
             return ScoreBook.from_dict(document)
         return ScoreBook(
             base=self.judge.score(self._drawn(0), self._prompts()),
@@ -81,3 +80,14 @@ class RunScorer:
     def _prompts(self) -> list[str]:
         """The prompt of each drawn picture with the class word alone, in the order of `Run.samples`."""
         return [self.spec.prompt(text, plain=True) for text in self.spec.sample.prompts for _ in self.spec.sample.seeds]
+
+
+def drawn_steps(run: Run) -> list[int]:
+    """The steps at which the run's prompts were drawn, ascending; 0 is the base model."""
+    names = (path.name.removeprefix("step-") for path in (run.path / "samples").glob("step-*"))
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def _same(a: dict, b: dict) -> bool:
+    """Whether two descriptions of judges mean the same weights and preprocessing, wherever they lie."""
+    return all(a[kind][key] == b[kind][key] for kind in ("dino", "clip") for key in ("sha256", "preprocessing"))

@@ -2,6 +2,7 @@
 
 import pytest
 import tinymodels
+import tinypipeline
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +15,17 @@ def sd15_folder(tmp_path_factory):
 def sd15_fp16_folder(tmp_path_factory):
     """The same model as `sd15_folder`, with only fp16 variant files."""
     return tinymodels.sd15(tmp_path_factory.mktemp("base") / "tiny-sd15-fp16", variant="fp16")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A tiny random pipeline laid out like the embedded model (see tinypipeline.py). Do not write into it."""
+    return tinypipeline.build(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tiny_folder, tmp_path_factory):
+    """The same, loaded. Tests must leave it without adapters."""
+    from training import models
+
+    return models.load_base(str(tiny_folder), data=tmp_path_factory.mktemp("data"))

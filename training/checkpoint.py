@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from delora import Adapter
     from training.models import BaseModel
-    from training.rundir import Run
+    from training.run import Run
 
 RESUMABLE = 2  # saves that keep the optimizer: the newest, and one before it should that one be damaged
 PACKAGES = ("torch", "diffusers", "accelerate")

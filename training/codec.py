@@ -53,10 +53,11 @@ def encode_pictures(base: BaseModel, paths: Sequence[Path], size_px: int, mirror
     parts = []
     for start in range(0, len(paths), ENCODE_BATCH):
         pixels = torch.stack([_pixels(path, size_px) for path in paths[start : start + ENCODE_BATCH]])  # (b, 3, H, W)
-        pixels = (pixels.flip(-1) if mirrored else pixels).to(base.vae.device, base.vae.dtype)
+        pixels = (pixels.flip(-1) if mirrored else pixels).to(base.vae.device, base.vae.dtype).contiguous()
         posterior = base.vae.encode(pixels).latent_dist
         scale, shift = _scale(base)
-        parts.append(Moments(((posterior.mean - shift) * scale).float().cpu(), (posterior.std * scale).float().cpu()))
+        mean, std = (posterior.mean - shift) * scale, posterior.std * scale
+        parts.append(Moments(*(t.float().cpu().contiguous() for t in (mean, std))))
     return Moments.join(parts)
 
 

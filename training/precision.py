@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from training.errors import BadInput
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 DTYPES = {"no": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
@@ -45,3 +49,12 @@ class Fp32Attention(TorchFunctionMode):
             with torch.autocast("cpu", enabled=False):
                 return func(*(x.float() for x in args[:3]), *args[3:], **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+
+def accelerator(mixed_precision: str, device: torch.device) -> Accelerator:
+    """accelerate's hold on the device. It keeps its precision for a whole process, so that is forgotten first."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=int(os.environ.get("WORLD_SIZE", "1")) == 1)
+    return Accelerator(mixed_precision=mixed_precision, cpu=device.type == "cpu", device_placement=False)

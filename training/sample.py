@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from delora import Adapter
     from training.models import BaseModel
-    from training.rundir import Run
+    from training.run import Run
 
 
 def sampler(scheduler_config: dict[str, Any]) -> Any:

@@ -213,7 +213,9 @@ def explain(error: ValidationError) -> BadInput:
     field, given = ".".join(path), problem["input"]
     if problem["type"] == "value_error":
         words = str(problem["ctx"]["error"])
-        return BadInput(words, "Change one of them." if not field else "", field or words.split(" ")[0])
+        if path in ([], ["adapter"]):  # a rule between fields; its sentence begins with the one to change
+            return BadInput(words, "Change one of them.", ".".join([*path, words.split(" ")[0]]))
+        return BadInput(words, "", field)
     if problem["type"] == "missing":
         return BadInput(f"{field} is not given.", _describe(path), field)
     if problem["type"] == "extra_forbidden":

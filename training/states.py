@@ -27,6 +27,7 @@ class RunState(BaseModel):
     """What state.json holds.
 
     name: the state. phase: what a live run is doing ("prepare", "class pictures", "train", "draw", "score", "export").
+    done, total: how far that phase is, in its own units (pictures, steps); total is 0 where nothing is counted.
     step: the last step made; steps: those of the spec. saved_step: what a resume starts from.
     pid, pid_started: the process that holds the run and when it began (pids are used again). heartbeat: its last sign
     of life. updated: of this file. All times are seconds since 1970.
@@ -37,6 +38,8 @@ class RunState(BaseModel):
 
     name: Name
     phase: str = ""
+    done: float = 0
+    total: int = 0
     step: int = 0
     steps: int = 0
     saved_step: int | None = None

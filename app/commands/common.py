@@ -1,13 +1,11 @@
 """What every command shares: where the data lives, JSON or words, progress with time left, and errors for a person."""
 
-import contextlib
 import errno
 import functools
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +13,10 @@ import typer
 
 from training.errors import StudioError, from_os_error
 
-EXIT_CODES = """Exit codes: 0 done, 1 an error nobody foresaw, 2 something in the input is wrong, 3 a model is missing,
-4 the run failed (see its log.txt), 130 stopped on request."""
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 an error nobody foresaw, 2 something in the input is wrong, 3 a model is missing, "
+    "4 the run failed (see its log.txt), 130 stopped on request."
+)
 
 
 def default_data() -> Path:
@@ -30,8 +30,8 @@ Data = Annotated[
     typer.Option(
         "--data",
         envvar="DELORA_DATA",
-        show_default="~/.local/share/delora-studio",
-        help="Folder of runs and downloaded models.",
+        show_default=False,
+        help="Folder of runs and downloaded models; ~/.local/share/delora-studio.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words; no progress bars.")]
@@ -66,6 +66,12 @@ def fail(error: StudioError) -> None:
 def answer(as_json: bool, document: Any, words: str) -> None:
     """Print the result: the JSON document, or the words for a person."""
     print(json.dumps(document, indent=2, default=str) if as_json else words)
+
+
+def words_for_notes(notes: list[str]) -> None:
+    """Print what is worth knowing and stops nothing, on stderr."""
+    for note in notes:
+        print(f"Note: {note}", file=sys.stderr)
 
 
 def table(headings: list[str], rows: list[list[str]]) -> str:
@@ -116,23 +122,9 @@ class Bars:
             self._tasks[phase] = self._bars.add_task(phase, total=total, words=words)
         self._bars.update(self._tasks[phase], completed=done, total=total, words=words)
 
-
-@contextlib.contextmanager
-def stop_on_ctrl_c(request_stop: Callable[[], None], words: str) -> Iterator[None]:
-    """While inside, the first Ctrl-C (or SIGTERM) calls `request_stop`; a second one interrupts at once."""
-    asked = False
-
-    def handle(_signal, _frame):
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        request_stop()
-        print(f"\n{words} (Ctrl-C again stops at once.)", file=sys.stderr, flush=True)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def say(self, words: str) -> None:
+        """A line above the bars."""
+        if self._bars is not None:
+            self._bars.console.print(words)
+        elif not self._quiet:
+            print(words, file=sys.stderr, flush=True)

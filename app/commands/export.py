@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from app.commands.common import Data, Json, answer, command, default_data
-from app.exporting import FORMATS, USES, export as write_export, file_name
+from app.exporting import FORMATS, USES, file_name
+from app.exporting import export as write_export
 from training import rundir
 
 
@@ -18,7 +19,9 @@ def export(
     ] = "kohya",
     step: Annotated[int | None, typer.Option(help="Which save; the recommended one, or else the last.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write it; the run's adapter folder.")] = None,
-    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Precision of the numbers in the file.")] = "float32",
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Precision of the numbers in the file.")
+    ] = "float32",
     compact: Annotated[
         int | None, typer.Option(min=1, help="Cut every layer down to this rank: smaller and only approximate.")
     ] = None,

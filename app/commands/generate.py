@@ -7,7 +7,8 @@ import typer
 
 from app.commands.common import Bars, Data, Json, answer, command, default_data
 from training.errors import BadInput
-from training.rundir import Run, open_run
+from training.run import Run
+from training.rundir import open_run
 from training.spec import PLACEHOLDER, fill
 
 
@@ -17,7 +18,9 @@ def generate(
         list[str], typer.Argument(metavar="PROMPT...", help="What to draw; {subject} stands for the run's subject.")
     ],
     run_id: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Draw with this run's adapter.")] = None,
-    step: Annotated[int | None, typer.Option(help="Which save of the run; the recommended one, or else the last.")] = None,
+    step: Annotated[
+        int | None, typer.Option(help="Which save of the run; the recommended one, or else the last.")
+    ] = None,
     adapter_file: Annotated[Path | None, typer.Option("--adapter", help="Draw with this native adapter file.")] = None,
     base_ref: Annotated[
         str | None, typer.Option("--base", help="Base model; the run's own, or else the embedded one.")

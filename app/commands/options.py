@@ -25,19 +25,20 @@ FLAGS = {  # where the field's own name would not read well
     f"{SAMPLE}negative": "--negative",
     f"{ADAPTER}lambda_": "--lambda",
 }
+METAVARS = {int: "N", float: "X", str: "TEXT"}
 SUBJECT = ("name", "base", "class_word", "token", "instance_prompt", "class_prompt")
 
 
 def spec_parameters() -> list[inspect.Parameter]:
     """One keyword parameter for each setting of a run."""
     found = [_parameter(name, info, "Subject and base model") for name, info in _fields(RunSpec) if name in SUBJECT]
-    method = Annotated[Literal[METHODS] | None, typer.Option("--method", help="The adapter method.", **_panel("Adapter"))]
-    found.append(inspect.Parameter(f"{ADAPTER}method", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=method))
-    seen: dict[str, FieldInfo] = {}
+    seen = {"method": FieldInfo(annotation=Literal[METHODS], description="The adapter method.")}
     for kind in METHODS:
-        seen = {**read_fields(kind), **seen}
+        seen |= {name: info for name, info in read_fields(kind).items() if name not in seen}
     # Patterns (a dictionary of layers) are for the JSON of a spec, not for a command line.
-    found += [_parameter(ADAPTER + name, info, "Adapter") for name, info in seen.items() if not name.endswith("pattern")]
+    found += [
+        _parameter(ADAPTER + name, info, "Adapter") for name, info in seen.items() if not name.endswith("pattern")
+    ]
     found += [_parameter(name, info, "Training") for name, info in _fields(RunSpec) if name not in SUBJECT]
     found += [_parameter(SAMPLE + name, info, "Pictures drawn at each save") for name, info in _fields(SampleSpec)]
     return found
@@ -61,10 +62,12 @@ def _parameter(name: str, info: FieldInfo, panel: str) -> inspect.Parameter:
     inner = name.rpartition("__")[2]
     flag = FLAGS.get(name, f"--{inner.strip('_').replace('_', '-')}")
     kind, repeated = _plain(info.annotation)
-    if kind is bool:
-        flag = f"{flag}/--no-{flag[2:]}"
-    words = info.description + (" May be given several times." if repeated else "")
-    option = typer.Option(flag, help=words, show_default=False, **_panel(panel))
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    words = info.description + (f" One of {', '.join(choices)}." if choices else "")
+    words += " May be given several times." if repeated else ""
+    # Short stand-ins for the values leave the names room in a terminal of 80 columns.
+    metavar = None if kind is bool else "WORD" if choices else METAVARS[kind]
+    option = typer.Option(flag, help=words, metavar=metavar, show_default=False, rich_help_panel=panel)
     annotation = Annotated[(list[kind] if repeated else kind) | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
@@ -76,7 +79,3 @@ def _plain(annotation: Any) -> tuple[Any, bool]:
     if get_origin(annotation) is tuple:
         return get_args(annotation)[0], True
     return annotation, False
-
-
-def _panel(title: str) -> dict[str, str]:
-    return {"rich_help_panel": title}

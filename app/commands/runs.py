@@ -43,11 +43,13 @@ def show(run_id: RunId, data: Data = default_data(), as_json: Json = False) -> N
 @command
 def report(
     run_id: RunId,
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write it; report.html in the run's folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write it; report.html in the run's folder.")
+    ] = None,
     data: Data = default_data(),
     as_json: Json = False,
 ) -> None:
-    """Write a run's report: one HTML file with its pictures, scores and distances, and nothing loaded from elsewhere."""
+    """Write a run's report: one HTML file with its pictures, scores and distances inside it."""
     from evaluation.report import write_report
 
     run = rundir.open_run(data, run_id)
@@ -134,7 +136,9 @@ def score_table(scores: dict) -> str:
         share = save["clip_t_share"]
         rows.append([step, percent(save["likeness"]), *_figures(save), percent(share and 100 * share)])
     if scores["real"]:
-        rows.append(["your pictures", "100 %", f"{scores['real']['dino']:.3f}", f"{scores['real']['clip_i']:.3f}", "", ""])
+        rows.append(
+            ["your pictures", "100 %", f"{scores['real']['dino']:.3f}", f"{scores['real']['clip_i']:.3f}", "", ""]
+        )
     return table(["save", "likeness", "DINO", "CLIP-I", "CLIP-T", "follows prompt"], rows)
 
 

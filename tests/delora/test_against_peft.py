@@ -51,12 +51,13 @@ def both(name, make_net, dtype):
     return ours, adapter, theirs.base_model.model, pairs
 
 
-@pytest.mark.parametrize("started", [False, True], ids=["at the start", "moved"])
+# A move of 1e-6 leaves the zero start's norms below 1e-4, where they are clamped and their gradient is another.
+@pytest.mark.parametrize("moved", [0.0, 1e-6, 0.3])
 @pytest.mark.parametrize("name", PAIRS)
-def test_output_and_gradients_equal_pefts(name, started, make_net, inputs, randomise):
+def test_output_and_gradients_equal_pefts(name, moved, make_net, inputs, randomise):
     ours, adapter, theirs, pairs = both(name, make_net, torch.float64)
-    if started:
-        randomise(adapter)
+    if moved:
+        randomise(adapter, size=moved)
         with torch.no_grad():
             for own, their in pairs.values():
                 their.copy_(own)
@@ -75,7 +76,10 @@ def test_output_and_gradients_equal_pefts(name, started, make_net, inputs, rando
 def test_training_leads_to_pefts_weights(name, make_net, inputs):
     ours, adapter, theirs, pairs = both(name, make_net, torch.float64)
     batch = inputs(torch.float64)
-    for net, parameters in ((ours, adapter.parameters()), (theirs, [p for p in theirs.parameters() if p.requires_grad])):
+    for net, parameters in (
+        (ours, adapter.parameters()),
+        (theirs, [p for p in theirs.parameters() if p.requires_grad]),
+    ):
         optimizer = torch.optim.SGD(parameters, lr=0.05)
         for _ in range(20):
             optimizer.zero_grad()

@@ -175,7 +175,7 @@ def test_training_after_drawing_uses_nothing_stale(settings, make_net, inputs):
     """What is kept between pictures must follow the parameters, also when an optimizer writes through `.data`."""
     net, batch = make_net(), inputs()
     adapter = delora.attach(net, config(**settings))
-    for draw in (torch.no_grad, torch.inference_mode):
+    for draw in (torch.inference_mode, torch.no_grad):
         with draw():
             net(*batch)
         net(*batch).square().sum().backward()

@@ -105,7 +105,7 @@ def test_lambda_max_is_a_ceiling_from_which_lambda_can_return(method, direction)
     adapter = delora.attach(net, config)
     layer_method = adapter.layers["to_q"]
     lambda_ = layer_method.lambda_
-    optimizer = torch.optim.SGD([lambda_], lr=1.0)
+    optimizer = torch.optim.SGD([lambda_], lr=0.7)
 
     def push(sign, steps):
         for _ in range(steps):
@@ -115,7 +115,7 @@ def test_lambda_max_is_a_ceiling_from_which_lambda_can_return(method, direction)
 
     push(direction, 50)
     assert adapter.geometry()[0].lambda_ == 3.0 * direction
-    assert lambda_.abs().item() <= 4.0  # one step past the ceiling at most, so it does not wind up
+    assert 3.0 < lambda_.abs().item() <= 3.7  # one step past the ceiling at most, so it does not wind up
     push(-direction, 3)
     assert abs(adapter.geometry()[0].lambda_) < 3.0
 

@@ -71,7 +71,10 @@ def damage(path, change):
     [
         (lambda t, m: t.pop("attn1.to_q.A"), "lacks 'attn1.to_q.A'"),
         (lambda t, m: t.update({"attn1.to_q.C": torch.ones(1)}), "has unknown 'attn1.to_q.C'"),
-        (lambda t, m: t.update({"attn1.to_q.A": torch.ones(3, 32)}), r"attn1.to_q.A: the shape is \(3, 32\), not \(4, 32"),
+        (
+            lambda t, m: t.update({"attn1.to_q.A": torch.ones(3, 32)}),
+            r"attn1.to_q.A: the shape is \(3, 32\), not \(4, 32",
+        ),
         (lambda t, m: t["attn1.to_q.A"].fill_(torch.nan), "attn1.to_q.A: holds NaN"),
         (lambda t, m: m.pop("format"), "not an adapter file of DeLoRA Studio"),
         (lambda t, m: m.update(version="9"), r"written by another version \(9\)"),

@@ -155,7 +155,7 @@ def load(folder: Path):
 
 @torch.no_grad()
 def encode(vae_folder: Path, work: Path, limit: int | None = None) -> Path:
-    """Encodes every cached picture once; writes mean and deviation as float16, (n, 16, 16, 16), and returns the file."""
+    """Encodes cached pictures once; writes mean and deviation as float16, (n, 16, 16, 16), and returns the file."""
     vae, pictures = load(vae_folder), cache.open(work / "world").images[:limit]
     size = vae.config.sample_size // 8
     file = work / "latents.npy"

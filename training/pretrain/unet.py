@@ -4,12 +4,13 @@
 
 What an earlier trial found to matter, and is kept: a v-prediction loss of weight 1 (min-SNR starves the noisy steps
 where shape is decided), noise levels drawn log-normally, and the loss weighted 4:1 on the cells that the object
-covers. The text tower starts from the contrastive CLIP's and is trained on with a smaller learning rate.
+covers. The text tower starts from the contrastive CLIP's and is trained on.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from training.pretrain.jobs import Job, autocast, device_for, optimizer, parser
 from training.pretrain.tokenizer import world_tokenizer
 
 WIDTHS, HEADS, TEXT_WIDTH = (96, 192, 256), (3, 6, 8), 192  # heads are 32 wide
-PEAK_LR, TEXT_LR_SHARE, WEIGHT_DECAY = 8e-4, 0.25, 1e-2
+PEAK_LR, TEXT_LR_SHARE, WEIGHT_DECAY = 8e-4, 1.0, 1e-2
 FALL_FROM = 0.6  # share of the time after which the learning rate falls linearly
 CAPTION_DROPOUT = 0.1  # for classifier-free guidance
 OBJECT_WEIGHT = 4.0  # of a cell that the object covers, against 1
@@ -34,7 +35,7 @@ LATENTS = 48_000  # pictures that are encoded, once
 
 
 def build(scale: float = 1.0, size: int = 16, latent_channels: int = autoencoder.LATENT_CHANNELS):
-    """An untrained UNet: three levels, one layer a block, cross-attention at every one; `scale` multiplies the widths."""
+    """An untrained UNet: three levels, one layer a block, cross-attention everywhere; `scale` multiplies the widths."""
     from diffusers import UNet2DConditionModel
 
     widths = tuple(max(32, round(w * scale / 32) * 32) for w in WIDTHS)
@@ -69,7 +70,7 @@ def scheduler():
 
 
 class NoiseLevels:
-    """Timesteps whose ln(sigma) is normal: shape is decided at middle levels, which uniform timesteps visit too seldom."""
+    """Timesteps whose ln(sigma) is normal: shape is decided at middle levels, which uniform draws visit too seldom."""
 
     def __init__(self, alphas_cumprod: torch.Tensor):
         self.log_sigma = ((1 - alphas_cumprod) / alphas_cumprod).sqrt().log()  # (1000,), rising
@@ -157,9 +158,9 @@ def train(args) -> None:
     ema, opt = Ema(model), optimizer(model, WEIGHT_DECAY, betas=(0.9, 0.99))
     in_text = {id(p) for p in model.text.parameters()}
     opt.param_groups[:] = [
-        {**g, "params": [p for p in g["params"] if (id(p) in in_text) == is_text], "share": share}
+        {**g, "params": [p for p in g["params"] if (id(p) in in_text) == is_text]}
         for g in opt.param_groups
-        for is_text, share in ((False, 1.0), (True, TEXT_LR_SHARE))
+        for is_text in (False, True)
     ]
     job = Job("unet", args.work, args.minutes, {"model": model, "ema": ema, "optimizer": opt}, fresh=args.fresh)
     noise_schedule = scheduler()
@@ -170,8 +171,8 @@ def train(args) -> None:
         timesteps, noise = levels.draw(size, generator), torch.randn(clean.shape, generator=generator)
         noisy = noise_schedule.add_noise(clean, noise, timesteps)
         target = noise_schedule.get_velocity(clean, noise, timesteps)
-        for group in opt.param_groups:
-            group["lr"] = learning_rate(job.share) * group["share"]
+        for group, share in zip(opt.param_groups, itertools.cycle((1.0, TEXT_LR_SHARE))):
+            group["lr"] = learning_rate(job.share) * share
         with autocast(device, args.fp32):
             predicted = model(noisy.to(device), timesteps.to(device), ids.to(device))
         loss = (weights.to(device) * (predicted.float() - target.to(device)).square()).mean()

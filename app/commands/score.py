@@ -1,0 +1,93 @@
+"""`delora score`: scores of a run's saves, of the benchmark's prompts, or of a folder of pictures."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from app.commands.common import Bars, Data, Json, answer, command, default_data
+from app.commands.runs import score_table
+from training.errors import BadInput
+from training.rundir import open_run
+from training.spec import fill
+
+
+@command
+def score(
+    run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Score this run's saves again.")] = None,
+    benchmark: Annotated[
+        Literal["objects", "live"] | None,
+        typer.Option(help="Draw and score the DreamBooth benchmark's 25 prompts with a save of the run."),
+    ] = None,
+    step: Annotated[int | None, typer.Option(help="Which save for --benchmark; the recommended one.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Pictures of each prompt for --benchmark.")] = 4,
+    pictures: Annotated[Path | None, typer.Option(help="Score the pictures in this folder.")] = None,
+    real: Annotated[Path | None, typer.Option(help="The real pictures, for --pictures.")] = None,
+    class_word: Annotated[str, typer.Option(help="The subject's kind, for --pictures.")] = "",
+    token: Annotated[str, typer.Option(help="The rare word in their prompts, for --pictures.")] = "sks",
+    prompt: Annotated[str, typer.Option(help="Their prompt, where the pictures do not carry it themselves.")] = "",
+    dino: Annotated[str | None, typer.Option(help="embedded, a folder, or facebook/dino-vits16 if downloaded.")] = None,
+    clip: Annotated[
+        str | None, typer.Option(help="embedded, a folder, or openai/clip-vit-base-patch32 if downloaded.")
+    ] = None,
+    data: Data = default_data(),
+    as_json: Json = False,
+) -> None:
+    """Score likeness (DINO, CLIP-I) and prompt following (CLIP-T), with the judges of your choice.
+
+    Give a run, or --pictures and --real.
+    """
+    if (run_id is None) == (pictures is None):
+        raise BadInput("Give either a run or --pictures.", "See `delora score --help`.")
+    if pictures is not None:
+        from evaluation import encoders
+
+        judges = [encoders.load(kind, ref or encoders.EMBEDDED, data) for kind, ref in (("dino", dino), ("clip", clip))]
+        document = score_folder(pictures, real, judges, fill(prompt, class_word), token)
+        words = f"DINO {document['dino']:.3f}, CLIP-I {document['clip_i']:.3f}, CLIP-T {document['clip_t_plain']:.3f}"
+        answer(as_json, document, f"{words} ({document['pictures']} pictures).")
+        return
+    from evaluation.runscores import RunScorer
+    from training import models
+
+    run = open_run(data, run_id)
+    scorer = RunScorer(run, models.describe(run.spec.base, data).embedded, data, dino=dino, clip=clip)
+    if benchmark is None:
+        scorer.update()
+        document = run.scores()
+        answer(as_json, document, f"{score_table(document)}\n\n{document['recommendation']['reason']}")
+        return
+    from app.benchmark import benchmark_run
+
+    with Bars(quiet=as_json) as bars:
+        path, document = benchmark_run(run, scorer.judge, benchmark, step, seeds, data, bars.show)
+    answer(as_json, document, f"{document['words']}\nKept in {path}")
+
+
+def score_folder(pictures: Path, real: Path | None, judges: list, prompt: str, token: str) -> dict:
+    """Scores of a folder of pictures against a folder of real ones, as a document.
+
+    A picture's prompt is the one it carries (as `delora generate` writes it) without the token, or else `prompt`.
+
+    Args:
+        judges: DINO and CLIP.
+    """
+    from evaluation import encoders, prompts
+    from evaluation.pictures import read_facts, read_pictures
+    from evaluation.subject import Judge
+    from training.subjects import expand
+
+    if real is None:
+        raise BadInput("--real is not given.", "Name the folder of the real pictures.", field="real")
+    files = [path for path in expand([pictures]) if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")]
+    if not files:
+        raise BadInput(f"{pictures} holds no pictures.", "Give a folder of PNG, JPEG or WebP files.", field="pictures")
+    texts = []
+    for path in files:
+        text = read_facts(path).get("prompt") or prompt
+        if not text:
+            raise BadInput(f"{path.name} does not carry its prompt.", "Give it with --prompt.", field="prompt")
+        texts.append(" ".join(word for word in text.split() if word.lower() != token.lower()))
+    judge = Judge(*judges, read_pictures(expand([real])), prompts.unrelated(judges[1].ref == encoders.EMBEDDED))
+    scores = judge.score(read_pictures(files), texts)
+    return {**scores.to_dict(), "real": judge.self_similarity(), "files": [path.name for path in files]}

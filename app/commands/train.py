@@ -1,0 +1,207 @@
+"""`delora train`: from pictures to a finished run, and on with one that was stopped."""
+
+import inspect
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from app.commands.common import Bars, Data, Json, answer, command, default_data, words_for_notes
+from app.commands.options import spec_parameters, spec_values
+from training.errors import BadInput, MissingModel, RunFailed, Stopped
+from training.run import Run
+from training.rundir import create, open_run
+
+OWN = {
+    "pictures": Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PICTURES...", help="4 to 8 pictures of your subject, or their folder."),
+    ],
+    "effort": Annotated[
+        Literal["quick", "balanced", "thorough"],
+        typer.Option(help="Preset that every setting not given here comes from."),
+    ],
+    "resume": Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with this run instead of making a new one.")
+    ],
+    "dino": Annotated[
+        str | None, typer.Option(help="Judge: embedded, a folder, or facebook/dino-vits16 if downloaded.")
+    ],
+    "clip": Annotated[
+        str | None, typer.Option(help="Judge: embedded, a folder, or openai/clip-vit-base-patch32 if downloaded.")
+    ],
+}
+
+
+def train(
+    pictures: list[Path] | None = None,
+    effort: str = "balanced",
+    resume: str | None = None,
+    dino: str | None = None,
+    clip: str | None = None,
+    data: Path | None = None,
+    as_json: bool = False,
+    **options: Any,
+) -> None:
+    """Train an adapter on your pictures: draws and scores at each save, recommends one, and exports it.
+
+    Ctrl-C saves and stops; `delora train --resume RUN` goes on from there.
+    """
+    data = data or default_data()
+    values = spec_values(options)
+    if resume is not None:
+        if pictures or values:
+            raise BadInput("--resume goes on with a run as it is.", "Leave pictures and settings out.", field="resume")
+        run, base = open_run(data, resume), None
+        if run.state().name == "done":
+            raise BadInput(f"Run {run.id} is done.", "To train longer, make a new run with --steps.", field="resume")
+    else:
+        run, base = new_run(pictures or [], values, effort, data)
+    finish(run, base, as_json, dino=dino, clip=clip)
+
+
+def new_run(pictures: list[Path], values: dict[str, Any], effort: str, data: Path) -> tuple[Run, Any]:
+    """Check everything, then make the run; returns it with its loaded base model.
+
+    Nothing is written into the data folder before spec, pictures and base model are found good.
+
+    Raises:
+        BadInput, MissingModel: naming the field or file that is wrong.
+    """
+    from training import models, presets, subjects, validate
+
+    ref = values.get("base", "embedded")
+    caps = models.describe(ref, data)
+    method = values.get("adapter", {}).get("method", "delora")
+    spec = presets.make_spec("embedded" if caps.embedded else "sd", method, effort, **values)
+    files = subjects.expand(pictures)
+    size_px = spec.resolution or caps.size_px
+    with tempfile.TemporaryDirectory() as beside:
+        cleaned = subjects.prepare(files, Path(beside) / "dataset", size_px)
+        words_for_notes(_verdicts(files, size_px))
+        from app.saves import open_base
+
+        base = open_base(spec.base, data, spec.mixed_precision)
+        words_for_notes(validate.validate(spec, base))
+        return create(data, spec, cleaned), base
+
+
+def finish(
+    run: Run, base: Any, as_json: bool, *, dino: str | None = None, clip: str | None = None, sheet: bool = False
+) -> None:
+    """Run the job to its end with progress bars, and say what came out.
+
+    Args:
+        sheet: also write a contact sheet into the run's folder.
+
+    Raises:
+        Stopped, RunFailed: the run did not reach its end; says how to go on.
+    """
+    from app import attempts, devices, entry
+    from app.job import JobProgress, phase_seconds, run_job
+    from training.signals import stop_on_signals
+
+    told = False
+    with Bars(quiet=as_json) as bars, stop_on_signals(run):
+
+        def show(progress: JobProgress) -> None:
+            nonlocal told
+            bars.show(progress.phase, progress.done, progress.total, progress.words)
+            if not told and run.stop_requested():
+                told = True
+                bars.say("Saving, then stopping ...")
+
+        if present := devices.holder(run.path.parent.parent):
+            bars.say(f"Waiting for the device: {present}.")
+        code = entry.main(
+            run.path,
+            attempts.upcoming(run),
+            lambda path: run_job(path, base=base, dino=dino, clip=clip, report=show),
+        )
+    _raise_unless_done(run, code)
+    document = {**result(run), "seconds": phase_seconds(run)}
+    if sheet:
+        from app.demo import write_sheet
+
+        document["sheet"] = str(write_sheet(run, document["step"], run.path / "sheet.png"))
+    answer(as_json, document, result_words(document))
+
+
+def _raise_unless_done(run: Run, code: int) -> None:
+    """Raises what the run's state says, with how to go on, unless it is done; `code` is the job's exit code."""
+    state = run.state()
+    resume = f"Go on with: delora train --resume {run.id}"
+    if state.name == "done":
+        return
+    if state.name == "stopped":
+        saved = f"step {state.saved_step} is saved" if state.saved_step else "nothing is saved yet"
+        raise Stopped(f"Stopped at step {state.step} of {run.spec.steps}; {saved}.", resume)
+    if not state.ended:
+        raise BadInput(f"Run {run.id} is {state.name} in another process.", "Stop it there first.", field="resume")
+    kind = {BadInput.exit_code: BadInput, MissingModel.exit_code: MissingModel}.get(code, RunFailed)
+    raise kind(state.message, f"{state.remedy} {resume}".strip())
+
+
+def result(run: Run) -> dict:
+    """What a finished run made: its folder, scores, recommendation and files."""
+    from app.exporting import read_record
+
+    scores, record = run.scores(), read_record(run)
+    step = record["step"]
+    return {
+        "run": run.id,
+        "path": str(run.path),
+        "step": step,
+        "trigger": run.spec.subject,
+        "recommendation": scores["recommendation"],
+        "scores": {key: value for key, value in scores["saves"][str(step)].items() if key != "per_image"},
+        "base": {key: value for key, value in scores["base"].items() if key != "per_image"},
+        "real": scores["real"],
+        "files": [{**file, "path": str(run.path / "adapter" / file["name"])} for file in record["files"]],
+        "note": scores["note"],
+    }
+
+
+def result_words(document: dict) -> str:
+    """The end of a run in sentences."""
+    from app.commands.runs import percent
+
+    scores, kohya = document["scores"], next(file for file in document["files"] if file["kind"] == "kohya")
+    share = scores["clip_t_share"]
+    lines = [
+        document["recommendation"]["reason"],
+        f"Step {document['step']}: likeness {percent(scores['likeness'])}, follows the prompt "
+        f"{percent(share and 100 * share)}.",
+    ]
+    lines += [document["note"]] if document["note"] else []
+    lines += [
+        *([f"Pictures: {document['sheet']}"] if "sheet" in document else []),
+        f"Adapter: {kohya['path']}",
+        f"Loaded back by diffusers' own loader, it drew the same picture (largest difference "
+        f"{kohya['check']['picture_difference']:.0e}). Write '{document['trigger']}' in the prompt.",
+        f"Try it: delora generate 'a {document['trigger']} in the snow' --run {document['run']}",
+        "Time: " + ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in document["seconds"].items()),
+    ]
+    return "\n".join(lines)
+
+
+def _verdicts(files: list[Path], size_px: int) -> list[str]:
+    """What is worth knowing about pictures that can be used but are not good."""
+    from training import subjects
+
+    verdicts = subjects.inspect_all(files, size_px)
+    words = [f"{file.name}: {v.words}" for file, v in zip(files, verdicts, strict=True) if v.kind != "good"]
+    warning = subjects.background_warning(files)
+    return [*words, warning] if warning else words
+
+
+_keyword = inspect.Parameter.KEYWORD_ONLY
+_defaults = inspect.signature(train).parameters
+_shared = {"data": Data, "as_json": Json}
+_parameters = [
+    inspect.Parameter(name, _keyword, default=_defaults[name].default, annotation=annotation)
+    for name, annotation in {**OWN, **_shared}.items()
+]
+train = command(train)
+train.__signature__ = inspect.Signature([*_parameters, *spec_parameters()])

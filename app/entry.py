@@ -1,0 +1,114 @@
+"""The entry point of a job's process, whatever engine started it: takes the run up, waits for the device, does the job.
+
+python -m app.entry RUN_FOLDER ATTEMPT
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from app import attempts, devices
+from training.errors import BadInput, Stopped, StudioError, Superseded
+from training.run import Run
+from training.states import this_process
+
+BEAT_SECONDS = 2.0
+
+
+def main(path: Path, attempt: int, job: Callable[[Path], object] | None = None) -> int:
+    """Do the job of a run as its attempt number `attempt`; returns the exit code.
+
+    Leaves at once, with nothing changed, where the run is done or somebody else has taken it up. job: what to do with
+    the run's folder; `app.job.run_job` unless a test gives something smaller.
+    """
+    if int(os.environ.get("RANK", "0")) > 0:  # a further process of one run; the first one speaks for all
+        return _do(path, job)
+    try:
+        run = attempts.take(Run(path), attempt)
+        if run.state().name in ("running", "stopping"):  # a crash left it so: nobody else holds the run
+            run.set_state("interrupted")
+        run.set_state("starting", heartbeat=time.time(), **this_process())
+    except (Superseded, BadInput) as error:
+        print(error, file=sys.stderr)
+        return 0
+    with beating(run):
+        try:
+            ask = devices.stop_if(run.stop_requested)
+            with devices.owner(run.path.parent.parent, f"{run.spec.name}: training", _telling(run, ask)):
+                run.set_state(phase="", message="")
+                return _do(path, job)
+        except Superseded as error:
+            print(error, file=sys.stderr)
+            return 0
+        except Stopped:
+            gone = {"phase": "", "pid": None, "pid_started": None, "saved_step": run.latest_checkpoint()}
+            run.set_state("stopped", **gone)
+            return Stopped.exit_code
+        except StudioError as error:
+            _set_failed(run, error.message, error.remedy)
+            return error.exit_code
+        except Exception as error:
+            traceback.print_exc()
+            _set_failed(run, f"{type(error).__name__}: {error}", "The whole report is in the run's log.txt.")
+            return 1
+
+
+@contextlib.contextmanager
+def beating(run: Run) -> Iterator[None]:
+    """Write the run's heartbeat while inside, also while one long call goes on; a superseded run is left alone."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_SECONDS):
+            try:
+                if not run.state().ended:
+                    run.beat()
+            except Superseded:
+                return
+            except StudioError:
+                continue  # the disk is full: the job itself will say so
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _do(path: Path, job: Callable[[Path], object] | None) -> int:
+    if job is None:
+        from app.job import run_job as job
+    return {"done": 0, "stopped": Stopped.exit_code, "failed": 4}.get(str(job(path)), 0)
+
+
+def _telling(run: Run, ask: Callable[[str], None]) -> Callable[[str], None]:
+    """Say in state.json whom the run waits for, once a holder."""
+    told = ""
+
+    def tell(present: str) -> None:
+        nonlocal told
+        ask(present)
+        if present != told:
+            run.set_state(phase="waiting for the device", message=f"Waiting for the device: {present}.")
+            told = present
+
+    return tell
+
+
+def _set_failed(run: Run, message: str, remedy: str) -> None:
+    if not run.state().ended:
+        gone = {"phase": "", "pid": None, "pid_started": None, "saved_step": run.latest_checkpoint()}
+        run.set_state("failed", message=message, remedy=remedy, cause="error", **gone)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

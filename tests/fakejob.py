@@ -1,0 +1,81 @@
+"""A worker and a job for tests: real processes all through, but the job only writes events, and saves empty folders.
+
+python fakejob.py worker DATA       the worker, whose jobs are these
+python fakejob.py job RUN ATTEMPT   such a job, behind the real entry point
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+SAVE_EVERY = 5
+
+
+def settings(run_path: Path) -> dict:
+    """How a run's job behaves: steps, seconds a step, deaf (hears no stop), crash_at (a step), child (starts one)."""
+    path = run_path / "fake.json"
+    return {"steps": 10, "seconds": 0.05} | (json.loads(path.read_text()) if path.exists() else {})
+
+
+def command(run, attempt: int) -> list[str]:
+    """The command of a job, in place of `app.launch.training_command`."""
+    if settings(run.path).get("broken"):
+        return [sys.executable, "-c", "raise SystemExit('no such module: torch')"]
+    return [sys.executable, __file__, "job", str(run.path), str(attempt)]
+
+
+def job(path: Path) -> str:
+    """What `app.job.run_job` would do, without a model."""
+    import signal
+    import subprocess
+
+    from app import attempts
+    from training.run import Run
+    from training.signals import stop_on_signals
+    from training.states import this_process
+
+    run, how = attempts.take(Run(path)), settings(path)
+    if how.get("deaf"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if how.get("child"):
+        subprocess.Popen(["sleep", "300"])
+    with stop_on_signals(run):
+        run.set_state("running", phase="train", steps=how["steps"], **this_process())
+        step = run.latest_checkpoint() or 0
+        run.append_event({"kind": "resume", "step": step})
+        while step < how["steps"]:
+            if run.stop_requested() and not how.get("deaf"):
+                run.checkpoint(step).mkdir(parents=True, exist_ok=True)
+                run.set_state("stopped", pid=None, pid_started=None, step=step, saved_step=step)
+                return "stopped"
+            time.sleep(how["seconds"])
+            step += 1
+            if step == how.get("crash_at"):
+                raise RuntimeError("the fake job crashed")
+            run.append_event({"kind": "step", "step": step, "seconds": how["seconds"]})
+            if step % SAVE_EVERY == 0:
+                run.check_fence()
+                run.checkpoint(step).mkdir(parents=True)
+            run.beat(step=step)
+        run.set_state("done", pid=None, pid_started=None)
+    return "done"
+
+
+def main(verb: str, path: str, attempt: str = "0") -> int:
+    """Be the worker or the job."""
+    if verb == "job":
+        from app import entry
+
+        return entry.main(Path(path), int(attempt), job)
+    import logging
+
+    from app.worker import Worker
+
+    logging.basicConfig(level=logging.INFO)
+    Worker(Path(path), command).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,204 @@
+"""A person's pictures: every bad one gets its own sentence, every good one is cleaned faithfully."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tinypipeline
+from PIL import Image, ImageCms, ImageFilter
+
+from training import pictures, subjects
+from training.errors import BadInput, RunFailed
+
+
+def colourful(size=(64, 48), seed=0):
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    return coarse.resize(size, Image.Resampling.NEAREST)
+
+
+def png_header(width, height):
+    """A PNG that claims a size and holds next to nothing."""
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+
+
+def write_bad(folder):
+    """name -> words that its message must hold."""
+    colourful().save(folder / "whole.jpg", quality=95)
+    whole = (folder / "whole.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "notes.png").write_text("Dear diary, today I bought a dog.")
+    (folder / "bomb.png").write_bytes(png_header(30_000, 30_000))
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "rubbish.jpg").write_bytes(bytes(range(256)) * 8)
+    (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 64)
+    frames = [colourful(seed=i) for i in range(3)]
+    frames[0].save(folder / "dance.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(folder / "dance.webp", save_all=True, append_images=frames[1:])
+    frames[0].save(folder / "dance.png", save_all=True, append_images=frames[1:])
+    colourful().convert("CMYK").save(folder / "print.jpg")
+    Image.fromarray(np.full((8, 8), np.nan, dtype=np.float32)).save(folder / "depth.tiff")
+    return {
+        "cut.jpg": "cut off or damaged",
+        "notes.png": "is a text file, not a picture",
+        "bomb.png": "pictures up to 120 million are read",
+        "empty.jpg": "is empty",
+        "rubbish.jpg": "is not a picture",
+        "phone.heic": "is an iPhone format this computer cannot read; export it as JPEG, or install pillow-heif.",
+        "dance.gif": "is animated",
+        "dance.webp": "is animated",
+        "dance.png": "is animated",
+        "print.jpg": "is in print colours (CMYK)",
+        "depth.tiff": "holds measurements",
+    }
+
+
+def test_every_bad_picture_gets_one_message_that_names_it_and_leaves_nothing_behind(tmp_path):
+    for name, words in write_bad(tmp_path).items():
+        with pytest.raises(BadInput) as caught:
+            subjects.prepare([tmp_path / "whole.jpg", tmp_path / name], tmp_path / "cleaned", 32)
+        assert name in str(caught.value) and words in str(caught.value), name
+        assert caught.value.remedy and caught.value.field == "pictures"
+        assert not (tmp_path / "cleaned").exists() and not list(tmp_path.glob(".*"))
+        verdict = subjects.inspect(tmp_path / name, 32)
+        assert verdict.kind == "unreadable" and words in verdict.words
+
+
+def test_a_bomb_is_refused_by_its_header_before_it_is_decoded(tmp_path):
+    (tmp_path / "bomb.png").write_bytes(png_header(12_000, 11_000))  # Pillow alone would only warn
+    with pytest.raises(BadInput, match="12,000 x 11,000 pixels"):
+        pictures.read(tmp_path / "bomb.png")
+
+
+def test_a_missing_picture_no_pictures_and_too_many_are_told(tmp_path):
+    with pytest.raises(BadInput, match="nowhere.png is not there"):
+        subjects.prepare([tmp_path / "nowhere.png"], tmp_path / "cleaned", 32)
+    with pytest.raises(BadInput, match="No pictures were given"):
+        subjects.prepare([], tmp_path / "cleaned", 32)
+    with pytest.raises(BadInput, match="101 pictures are too many"):
+        subjects.prepare([tmp_path / "a.png"] * 101, tmp_path / "cleaned", 32)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BadInput, match="holds no pictures"):
+        subjects.expand([tmp_path / "folder"])
+
+
+def test_a_full_disk_is_told(tmp_path, monkeypatch):
+    colourful().save(tmp_path / "a.png")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(RunFailed, match="disk is full"):
+        subjects.prepare([tmp_path / "a.png"], tmp_path / "cleaned", 32)
+    assert not (tmp_path / "cleaned").exists()
+
+
+def test_a_phone_picture_is_turned_upright_and_loses_its_gps(tmp_path):
+    upright = Image.new("RGB", (40, 60), "red")
+    upright.paste("blue", (0, 30, 40, 60))  # red above, blue below
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored turned by a quarter to the left
+    exif.get_ifd(0x8825)[1] = "N"
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phone.png", exif=exif)
+    picture = pictures.read(tmp_path / "phone.png")
+    assert picture.image.size == (40, 60) and picture.notes == ("turned upright",)
+    assert picture.image.getpixel((20, 5)) == (255, 0, 0) and picture.image.getpixel((20, 55)) == (0, 0, 255)
+    [copy] = subjects.prepare([tmp_path / "phone.png"], tmp_path / "cleaned", 40)
+    with Image.open(copy) as cleaned:
+        assert not cleaned.getexif() and not cleaned.info and cleaned.mode == "RGB" and cleaned.size == (40, 40)
+    assert b"eXIf" not in copy.read_bytes()
+
+
+def test_transparent_parts_become_white(tmp_path):
+    image = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
+    image.paste((200, 10, 10, 255), (10, 0, 20, 20))
+    image.save(tmp_path / "cutout.png")
+    picture = pictures.read(tmp_path / "cutout.png")
+    assert picture.image.getpixel((2, 2)) == (255, 255, 255) and picture.image.getpixel((15, 2)) == (200, 10, 10)
+    assert picture.notes == ("transparent parts made white",)
+    opaque = Image.new("RGBA", (20, 20), (1, 2, 3, 255))
+    opaque.save(tmp_path / "opaque.png")
+    assert pictures.read(tmp_path / "opaque.png").notes == ()
+
+
+def test_sixteen_bits_keep_their_brightness(tmp_path):
+    ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(1, 64).repeat(4, 0)
+    Image.fromarray(ramp).save(tmp_path / "scan.png")
+    picture = pictures.read(tmp_path / "scan.png")
+    assert picture.notes == ("reduced from 16 bits to 8",)
+    grey = np.asarray(picture.image)[0, :, 0].astype(int)
+    assert np.abs(grey - np.linspace(0, 255, 64)).max() <= 1
+
+
+def test_colours_are_brought_to_srgb_through_the_embedded_profile(tmp_path):
+    image = Image.new("RGB", (4, 4), (120, 130, 140))
+    image.save(tmp_path / "plain.png")
+    image.save(tmp_path / "broken.png", icc_profile=b"not a profile")
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image.save(tmp_path / "srgb.png", icc_profile=srgb)
+    for name in ("plain", "broken", "srgb"):
+        got = pictures.read(tmp_path / f"{name}.png").image.getpixel((0, 0))
+        assert np.abs(np.subtract(got, (120, 130, 140))).max() <= 1, name
+
+
+def test_a_phones_second_view_does_not_make_a_picture_animated(tmp_path):
+    colourful().save(tmp_path / "two.mpo", save_all=True, append_images=[colourful(seed=1)])
+    (tmp_path / "two.mpo").rename(tmp_path / "two.jpg")
+    assert pictures.read(tmp_path / "two.jpg").image.size == (64, 48)
+
+
+def test_the_crop_follows_its_position():
+    image = Image.new("RGB", (30, 10), "red")
+    image.paste("green", (10, 0, 20, 10))
+    image.paste("blue", (20, 0, 30, 10))
+    colours = [pictures.square(image, 8, position).getpixel((4, 4)) for position in (0.0, 0.5, 1.0)]
+    assert colours == [(255, 0, 0), (0, 128, 0), (0, 0, 255)]
+
+
+def test_crops_are_given_for_each_picture(tmp_path):
+    paths = tinypipeline.photos(tmp_path, 2)
+    with pytest.raises(BadInput, match="1 crops were given for 2 pictures"):
+        subjects.prepare(paths, tmp_path / "cleaned", 32, crops=[0.5])
+    assert [p.name for p in subjects.prepare(paths, tmp_path / "cleaned", 32, crops=[0, 1])] == ["00.png", "01.png"]
+
+
+def test_verdicts_tell_sharp_blurred_small_and_same(tmp_path):
+    sharp = colourful((256, 256), seed=3)
+    sharp.save(tmp_path / "sharp.png")
+    colourful((256, 256), seed=4).filter(ImageFilter.GaussianBlur(4)).save(tmp_path / "blurred.png")
+    colourful((64, 64), seed=5).save(tmp_path / "small.png")
+    sharp.resize((200, 200)).save(tmp_path / "again.jpg", quality=70)
+    names = ("sharp.png", "blurred.png", "small.png", "again.jpg")
+    verdicts = subjects.inspect_all([tmp_path / name for name in names], 128)
+    assert [v.kind for v in verdicts] == ["good", "blurred", "small", "duplicate"]
+    assert verdicts[3].same_as == 0 and "no. 1" in verdicts[3].words
+    assert "64 pixels on its short side, 128 are wanted" in verdicts[2].words
+
+
+def test_the_samples_are_all_good_and_their_backgrounds_differ():
+    import assets
+
+    folders = sorted(assets.path("subjects").iterdir())[:4] + sorted(assets.path("subjects_photo").iterdir())[:2]
+    for folder in folders:
+        paths = subjects.expand([folder])
+        assert {v.kind for v in subjects.inspect_all(paths, 128)} == {"good"}, folder.name
+        assert subjects.background_warning(paths) is None, folder.name
+
+
+def test_near_equal_backgrounds_are_warned_of(tmp_path):
+    rng = np.random.default_rng(0)
+    paths = []
+    for i in range(4):
+        wall = Image.fromarray(np.clip(rng.normal((180, 160, 120), 4, (64, 64, 3)), 0, 255).astype(np.uint8))
+        wall.paste(colourful((30, 30), seed=i), (17, 17))
+        paths.append(tmp_path / f"{i}.png")
+        wall.save(paths[-1])
+    assert "nearly the same background" in subjects.background_warning(paths)
+    assert subjects.background_warning(tinypipeline.photos(tmp_path / "other", 4)) is None

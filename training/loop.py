@@ -1,0 +1,274 @@
+"""The one training loop: from a run in the queue to its saves, through stops, crashes and resumes.
+
+`train` prepares (latents, captions, class pictures), makes the steps, and keeps state.json and events.jsonl true. It
+can be called again on the same run after any interruption and goes on from the newest save.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from training import atomic, checkpoint, dreambooth, memory, precision, priors
+from training.errors import BadInput, RunFailed, Stopped, StudioError, Superseded
+from training.run import Follower, Run
+from training.signals import stop_on_signals
+from training.states import this_process
+from training.trainer import Diverged, Trainer
+
+if TYPE_CHECKING:
+    from delora import Adapter
+    from training.models import BaseModel
+    from training.spec import RunSpec
+
+BEAT_SECONDS = 2.0
+GEOMETRY_POINTS = 48  # over a run; each costs a few products a layer
+
+
+class Outcome(StrEnum):
+    """How a call of `train` ended."""
+
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands. phase: "prepare", "class pictures" (step counts those) or "train"."""
+
+    step: int
+    steps: int
+    loss: float | None
+    seconds_per_step: float | None
+    phase: str
+
+
+def train(
+    run: Run,
+    base: BaseModel,
+    *,
+    on_save: Callable[[int, Adapter], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    data: Path | None = None,
+) -> Outcome:
+    """Train a run on its base model, from the newest save or the start.
+
+    Leaves the run in state running when the steps are done (the caller exports and sets "done"), in stopped after a
+    request, Ctrl-C or SIGTERM (a save is written first), and in failed with cause and remedy otherwise.
+
+    Args:
+        on_save: called as on_save(step, adapter) after each save, with the adapter attached: draws and scores. After a
+            resume it is called once more for the save that training goes on from, so what it writes must be allowed
+            to be there already.
+        progress: called after each step and each batch of class pictures.
+        data: the data folder, where class pictures are kept; None is the one that the run lies in.
+
+    Raises:
+        BadInput: the spec does not fit the base model, or another process is training the run.
+    """
+    if int(os.environ.get("RANK", "0")) > 0:
+        run = Follower(run.path)
+    with run.training_lock(), stop_on_signals(run):
+        if run.attempt is None:
+            run.begin_attempt()
+        _take_up(run)
+        try:
+            outcome = _Loop(run, base, on_save, progress, data or run.path.parent.parent).go()
+        except Superseded:
+            raise
+        except Stopped:
+            run.set_state("stopped", **_ended(run))
+            outcome = Outcome.STOPPED
+        except Exception as error:
+            message, remedy, cause = _explain(error, run.latest_checkpoint())
+            with (run.path / "log.txt").open("a", encoding="utf-8") as log:
+                log.write(traceback.format_exc())
+            run.set_state("failed", message=message, remedy=remedy, cause=cause, **_ended(run))
+            if isinstance(error, StudioError) and not isinstance(error, RunFailed):
+                raise
+            outcome = Outcome.FAILED
+        return outcome
+
+
+class _Loop:
+    """One call of `train`."""
+
+    def __init__(self, run: Run, base: BaseModel, on_save, progress, data: Path):
+        self.run, self.base, self.data = run, base, data
+        self.on_save, self.report = on_save, progress
+        self.spec: RunSpec = run.spec
+        self.last_beat = 0.0
+        self.recent: deque[float] = deque(maxlen=20)
+        mixed_precision = precision.choose(self.spec.mixed_precision, base.unet.device)
+        self.accelerator = precision.accelerator(mixed_precision, base.unet.device)
+
+    def go(self) -> Outcome:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self.spec.threads or self._threads_before() or threads)
+        try:
+            trainer = self._prepared()
+            try:
+                return self._train(trainer)
+            finally:
+                trainer.close()
+        finally:
+            torch.set_num_threads(threads)
+
+    def _threads_before(self) -> int | None:
+        """The threads that a resumed run began with, if this computer has as many: sums stay the same to the bit."""
+        with contextlib.suppress(BadInput):
+            for step in checkpoint.resumable(self.run):
+                before = checkpoint.read(self.run.checkpoint(step))["threads"]
+                return before if before <= (os.cpu_count() or 1) else None
+        return None
+
+    def _prepared(self) -> Trainer:
+        run, base, spec = self.run, self.base, self.spec
+        self._enter("prepare")
+        if self.accelerator.num_processes > 1:
+            base.to(self.accelerator.device)
+        plan, note = memory.fitting(base, spec)
+        if note:
+            run.append_event({"kind": "note", "words": note})
+        with self.accelerator.main_process_first():  # one process draws and encodes; the others read its files
+            if self.accelerator.is_main_process:
+                (run.path / "checkpoints").mkdir(exist_ok=True)
+                atomic.sweep(run.path / "checkpoints")
+            paths = []
+            if spec.with_prior:
+                self._enter("class pictures")
+                paths = priors.class_pictures(
+                    base, spec, self.data, progress=self._count_pictures, stop=run.stop_requested
+                )
+                self._enter("prepare")
+            objective = dreambooth.prepare(base, spec, run.pictures(), paths)
+        return Trainer(run, base, objective, plan, self.accelerator)
+
+    def _train(self, trainer: Trainer) -> Outcome:
+        spec, run = self.spec, self.run
+        self._enter("train", step=trainer.step, saved_step=trainer.saved_step)
+        if trainer.step == 0:
+            run.append_event(trainer.geometry())
+        else:
+            self._saved(trainer)
+        every = max(1, spec.steps // GEOMETRY_POINTS)
+        while trainer.step < spec.steps:
+            if self._stop_asked():
+                return self._stop(trainer)
+            event = self._step(trainer)
+            run.append_event(event)
+            saving = trainer.step % spec.save_every == 0 or trainer.step == spec.steps
+            if saving or trainer.step % every == 0:
+                run.append_event(trainer.geometry())
+            if saving:
+                trainer.save()
+                run.beat(step=trainer.step, saved_step=trainer.step)
+                self._saved(trainer)
+            self._tell(trainer, event)
+        return Outcome.DONE
+
+    def _step(self, trainer: Trainer) -> dict:
+        """One step; made once more with less memory where that ran out."""
+        try:
+            return trainer.make_step()
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            reason = str(error)
+        if not trainer.step_down():  # outside the except block, whose traceback holds the activations
+            raise torch.OutOfMemoryError(reason)
+        words = (
+            f"Memory ran out at step {trainer.step + 1}. Going on with {trainer.plan.micro_batch} pictures at once and "
+            "gradient checkpointing: slower, the same result."
+        )
+        self.run.append_event({"kind": "note", "words": words})
+        return trainer.make_step()
+
+    def _saved(self, trainer: Trainer) -> None:
+        if self.on_save and self.accelerator.is_main_process:
+            self.on_save(trainer.step, trainer.adapter)
+        self.accelerator.wait_for_everyone()
+
+    def _stop(self, trainer: Trainer) -> Outcome:
+        self.run.set_state("stopping")
+        if trainer.step not in (0, trainer.saved_step):
+            trainer.save()
+        self.run.set_state("stopped", step=trainer.step, **_ended(self.run))
+        return Outcome.STOPPED
+
+    def _stop_asked(self) -> bool:
+        asked = self.run.stop_requested()
+        if self.accelerator.num_processes > 1:  # all processes must leave at the same step
+            votes = torch.tensor(float(asked), device=self.accelerator.device)
+            asked = bool(self.accelerator.reduce(votes, "sum") > 0)
+        return asked
+
+    # Telling
+
+    def _tell(self, trainer: Trainer, event: dict) -> None:
+        self.recent.append(event["seconds"])
+        if self.report:
+            seconds = sum(self.recent) / len(self.recent)
+            self.report(Progress(trainer.step, self.spec.steps, event["loss"], seconds, "train"))
+        self._beat(step=trainer.step)
+
+    def _enter(self, phase: str, **changes) -> None:
+        self.run.beat(phase=phase, steps=self.spec.steps, **changes)
+        self.run.append_event({"kind": "phase", "phase": phase})
+        if self.report:
+            self.report(Progress(changes.get("step", 0), self.spec.steps, None, None, phase))
+
+    def _count_pictures(self, done: int, wanted: int) -> None:
+        self._beat()
+        if self.report:
+            self.report(Progress(done, wanted, None, None, "class pictures"))
+
+    def _beat(self, **changes) -> None:
+        if time.monotonic() - self.last_beat > BEAT_SECONDS:
+            self.run.beat(**changes)
+            self.last_beat = time.monotonic()
+
+
+def _take_up(run: Run) -> None:
+    """Bring the run to state running, held by this process, whatever state a crash left it in."""
+    state = run.state()
+    if state.name in ("running", "stopping") and not (state.alive and state.pid == this_process()["pid"]):
+        state = run.set_state("interrupted")  # the lock is ours, so whoever wrote that is gone
+    if state.name in ("queued", "stopped", "interrupted", "failed"):
+        run.set_state("starting")
+    run.set_state("running", heartbeat=time.time(), **this_process())
+
+
+def _ended(run: Run) -> dict:
+    return {"phase": "", "pid": None, "pid_started": None, "saved_step": run.latest_checkpoint()}
+
+
+def _explain(error: Exception, saved: int | None) -> tuple[str, str, str]:
+    """Message, remedy and cause for a person, where step `saved` is the newest save."""
+    if isinstance(error, Diverged):
+        return (
+            f"The numbers broke down at step {error.args[0]} (NaN), so training ended itself. The broken step was not "
+            "saved." + (f" Step {saved} is good and can be used." if saved else ""),
+            "Usual causes: a learning rate too high, or half precision.",
+            "nan",
+        )
+    if memory.is_out_of_memory(error):
+        return (
+            "Memory ran out, also after the step down to fewer pictures at once and gradient checkpointing.",
+            "Close other programs and resume, or choose a smaller batch or resolution.",
+            "memory",
+        )
+    if isinstance(error, StudioError):
+        return error.message, error.remedy, "disk" if "disk" in error.message.lower() else "error"
+    return f"{type(error).__name__}: {error}", "The whole report is in the run's log.txt.", "error"

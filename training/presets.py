@@ -1,0 +1,109 @@
+"""Starting values per base model, method and effort.
+
+These are starting values, the paper's and a pilot's, until a sweep over several subjects has measured better ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from training.adapterspec import METHODS, SPECS
+from training.errors import BadInput
+from training.spec import PROMPTS, RunSpec, parse
+
+BaseKind = Literal["embedded", "sd"]
+Effort = Literal["quick", "balanced", "thorough"]
+
+STEPS: dict[str, dict[str, int]] = {
+    "embedded": {"quick": 120, "balanced": 240, "thorough": 400},
+    "sd": {"quick": 400, "balanced": 800, "thorough": 1200},
+}
+SAVE_EVERY: dict[str, dict[str, int]] = {
+    "embedded": {"quick": 40, "balanced": 60, "thorough": 80},
+    "sd": {"quick": 100, "balanced": 200, "thorough": 200},
+}
+EFFORTS = ("quick", "balanced", "thorough")
+
+COMMON: dict[str, dict[str, Any]] = {
+    "embedded": {
+        "batch_size": 4,
+        "class_pictures": 48,
+        "class_steps": 12,
+        "sample": {"prompts": PROMPTS, "seeds": (0, 1, 2, 3), "steps": 20, "guidance": 3.0},
+    },
+    "sd": {
+        "batch_size": 1,
+        "class_pictures": 100,
+        "class_steps": 20,
+        "sample": {
+            "prompts": (
+                "a {subject} in the snow",
+                "a {subject} on the beach",
+                "a {subject} in the jungle",
+                "a {subject} on a cobblestone street",
+            ),
+            "seeds": (0, 1, 2, 3),
+            "steps": 25,
+            "guidance": 7.5,
+        },
+    },
+}
+
+# (base, method) -> its own values. Methods that are missing take those of the one they are a variant of.
+ADAPTER: dict[tuple[str, str], dict[str, Any]] = {
+    ("embedded", "delora"): {
+        "adapter": {"rank": 16, "lambda_": 4.0, "weight_norm": "column", "init": "frozen-copy"},
+        "learning_rate": 1e-2,
+        "learning_rate_lambda": 4e-3,
+    },
+    ("embedded", "lora"): {"adapter": {"rank": 16, "alpha": 32.0}, "learning_rate": 1e-3},
+    ("embedded", "ether-plus"): {"adapter": {}, "learning_rate": 6e-3},
+    ("embedded", "oft"): {"adapter": {"blocks": 4}, "learning_rate": 6e-4},
+    ("sd", "delora"): {
+        "adapter": {"rank": 16, "lambda_": 4.0, "weight_norm": "column", "init": "frozen-copy"},
+        "learning_rate": 2e-2,  # Appendix B
+        "learning_rate_lambda": 1e-3,
+    },
+    ("sd", "lora"): {"adapter": {"rank": 16, "alpha": 32.0}, "learning_rate": 6e-4},
+    ("sd", "ether-plus"): {"adapter": {}, "learning_rate": 6e-3},
+    ("sd", "oft"): {"adapter": {"blocks": 4}, "learning_rate": 6e-4},
+}
+VARIANT_OF = {"lora-normalised": "delora", "dora": "lora", "dora-fixed": "lora", "ether": "ether-plus"} | {
+    method: "ether-plus" for method in METHODS if method.startswith("ether-plus-")
+}
+
+
+def preset(base_kind: BaseKind, method: str = "delora", effort: Effort = "balanced") -> dict[str, Any]:
+    """The fields of a RunSpec that base, method and effort decide. Raises BadInput for an unknown one of them."""
+    for field, value, known in (
+        ("base", base_kind, STEPS),
+        ("adapter.method", method, METHODS),
+        ("effort", effort, EFFORTS),
+    ):
+        if value not in known:
+            raise BadInput(f"{field}: there is no {value!r}.", f"Choose one of {', '.join(known)}.", field)
+    own = dict(ADAPTER.get((base_kind, method)) or ADAPTER[base_kind, VARIANT_OF[method]])
+    readable = SPECS[method].model_fields
+    own["adapter"] = {key: value for key, value in own["adapter"].items() if key in readable} | {"method": method}
+    if "lambda_" not in readable:
+        own.pop("learning_rate_lambda", None)
+    length = {"steps": STEPS[base_kind][effort], "save_every": SAVE_EVERY[base_kind][effort]}
+    return {**COMMON[base_kind], **own, **length}
+
+
+def make_spec(base_kind: BaseKind, method: str = "delora", effort: Effort = "balanced", **changes: Any) -> RunSpec:
+    """A RunSpec from a preset and what the person gave; of `adapter` and `sample` single settings may be given.
+
+    Raises BadInput as `training.spec.parse`.
+    """
+    return parse(merged(preset(base_kind, method, effort), changes))
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with `changes` in them, group by group."""
+    result = dict(values)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result
