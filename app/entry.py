@@ -9,32 +9,28 @@ import contextlib
 import os
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from app import attempts, devices
+from app.job import run_job, take_up
 from training.errors import BadInput, Stopped, StudioError, Superseded
 from training.run import Run
-from training.states import this_process
 
 BEAT_SECONDS = 2.0
 
 
-def main(path: Path, attempt: int, job: Callable[[Path], object] | None = None) -> int:
+def main(path: Path, attempt: int, job: Callable[[Path], object] = run_job) -> int:
     """Do the job of a run as its attempt number `attempt`; returns the exit code.
 
     Leaves at once, with nothing changed, where the run is done or somebody else has taken it up. job: what to do with
-    the run's folder; `app.job.run_job` unless a test gives something smaller.
+    the run's folder; tests give something smaller.
     """
     if int(os.environ.get("RANK", "0")) > 0:  # a further process of one run; the first one speaks for all
         return _do(path, job)
     try:
-        run = attempts.take(Run(path), attempt)
-        if run.state().name in ("running", "stopping"):  # a crash left it so: nobody else holds the run
-            run.set_state("interrupted")
-        run.set_state("starting", heartbeat=time.time(), **this_process())
+        run = take_up(attempts.take(Run(path), attempt))
     except (Superseded, BadInput) as error:
         print(error, file=sys.stderr)
         return 0
@@ -84,9 +80,7 @@ def beating(run: Run) -> Iterator[None]:
         thread.join()
 
 
-def _do(path: Path, job: Callable[[Path], object] | None) -> int:
-    if job is None:
-        from app.job import run_job as job
+def _do(path: Path, job: Callable[[Path], object]) -> int:
     return {"done": 0, "stopped": Stopped.exit_code, "failed": 4}.get(str(job(path)), 0)
 
 

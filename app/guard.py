@@ -49,7 +49,9 @@ def _watch(leader: int) -> str | None:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return words
+                if not processes.members(leader):
+                    return words
+                break  # orphans that another process adopted still save
             if pid == 0:
                 break
             code = os.waitstatus_to_exitcode(status)

@@ -102,13 +102,15 @@ class _Job:
         self.run.append_event({"kind": "attempt", "number": self.run.attempt})
         self._enter("prepare")
         from app.saves import open_base
+        from evaluation.basepictures import draw_base
         from evaluation.runscores import RunScorer
         from training import loop
 
         self.base = self.base or open_base(self.spec.base, self.data, self.spec.mixed_precision)
         embedded = self.base.capabilities.embedded
         self.scorer = RunScorer(self.run, embedded, self.data, dino=dino, clip=clip, device=self.base.unet.device.type)
-        self._draw_base()
+        self._enter("draw")
+        draw_base(self.run, self.base, self.data, self._count)
         self._score()
         outcome = loop.train(self.run, self.base, on_save=self._on_save, progress=self._on_step, data=self.data)
         if outcome != "done":
@@ -126,29 +128,6 @@ class _Job:
         sample.draw(self.run, self.base, adapter, step, progress=self._count)
         self._score()
         self._enter("train")
-
-    def _draw_base(self) -> None:
-        """Column 0 of the film strip: the base model with the class word alone, kept for other runs of that kind."""
-        from evaluation.basepictures import base_pictures
-        from training import atomic
-
-        if self.run.samples(0):
-            return
-        self._enter("draw")
-        sampling, prompts = self.spec.sample, [self.spec.prompt(text, plain=True) for text in self.spec.sample.prompts]
-        settings = sampling.model_dump(include={"steps", "guidance", "negative"})
-        images = base_pictures(
-            self.base,
-            prompts,
-            list(sampling.seeds),
-            self.data,
-            size=self.spec.resolution,
-            progress=self._count,
-            **settings,
-        )
-        with atomic.new_folder(self.run.samples_folder(0)) as folder:
-            for i, image in enumerate(images):
-                image.save(folder / "{:02d}-{:02d}.png".format(*divmod(i, len(sampling.seeds))))
 
     def _score(self) -> None:
         self._enter("score")

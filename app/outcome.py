@@ -23,7 +23,7 @@ def settle(run: Run, attempt: int, why: str = NO_WORD, *, out_of_memory: bool = 
     A run that ended, waits, lives, or was taken up by a newer attempt stays as it is.
     """
     state = run.state()
-    lives = state.alive and state.pid != os.getpid()  # the guard, which settles, held the run while it was starting
+    lives = state.alive and state.pid != os.getpid()  # the worker stands in for a job that has not begun
     if state.ended or state.name == "queued" or not attempts.still_ours(run, attempt) or lives:
         return state
     name, changes = _verdict(run, attempt, state, why, out_of_memory)
@@ -36,8 +36,10 @@ def settle(run: Run, attempt: int, why: str = NO_WORD, *, out_of_memory: bool = 
 
 def _verdict(run: Run, attempt: int, state: RunState, why: str, out_of_memory: bool) -> tuple[str, dict]:
     saved = saved_words(run)
+    step = max(state.step, _last_step(run)["step"])
     if state.name == "stopping" or run.stop_requested():
-        return "stopped", {"message": f"Stopped before it could save. {saved}"}
+        lost = step > (run.latest_checkpoint() or 0)
+        return "stopped", {"message": f"{'Stopped before it could save.' if lost else 'Stopped.'} {saved}"}
     if out_of_memory:
         return "failed", {
             "message": f"The computer ran out of memory and the system ended the training. {saved}",
@@ -51,7 +53,6 @@ def _verdict(run: Run, attempt: int, state: RunState, why: str, out_of_memory: b
             "cause": "error",
         }
     when = time.strftime("%a %H:%M", time.localtime(state.heartbeat or state.updated))
-    step = max(state.step, _last_step(run)["step"])
     return "interrupted", {
         "step": step,
         "message": f"Interrupted on {when} at step {step}: {why}. {saved}",

@@ -65,11 +65,13 @@ class Reconciler:
                 changed = path.stat().st_mtime_ns
             except FileNotFoundError:  # deleted in this moment
                 continue
-            if self._settled.get(path) != changed:
-                if _state(run) and run.state().ended:
-                    self._settled[path] = changed
-                else:
-                    found.append(run)
+            if self._settled.get(path) == changed:
+                continue
+            state = _state(run)
+            if state is not None and state.ended:
+                self._settled[path] = changed
+            else:
+                found.append(run)
         return found
 
     def _compare(self, run: Run, jobs: dict[str, Status]) -> Finding | None:

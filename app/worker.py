@@ -25,7 +25,7 @@ from app.engines import Kind, Running, job_name, split_name
 from app.engines.local import Handler, LocalEngine
 from app.engines.records import node
 from app.reconcile import Reconciler
-from training.errors import BadInput
+from training.errors import StudioError
 from training.run import Run
 from training.states import this_process
 
@@ -121,9 +121,9 @@ class Worker:
         log.info("Job %s begins.", name)
         try:
             job = launch.start(run, attempt, self.command(run, attempt))
-        except (OSError, BadInput) as error:
-            gone = {"pid": None, "pid_started": None, "cause": "error"}
-            run.set_state("failed", message=f"The training program could not be started: {error}", **gone)
+        except (OSError, StudioError) as error:
+            words = f"The training program could not be started: {error}"
+            run.set_state("failed", message=words, cause="error", pid=None, pid_started=None)
             return
         record = self.engine.records.open(name, "train", job.guard.pid, job.group)
         how = job.wait()

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evaluation.pictures import read_pictures, write_picture
-from training import sample
+from training import atomic, sample
+from training.errors import from_os_error
+from training.run import Run
 
 
 def base_pictures(
@@ -42,6 +44,24 @@ def base_pictures(
             path.parent.mkdir(parents=True, exist_ok=True)
             write_picture(image, path, {"prompt": prompt, "seed": seed, **facts})
     return read_pictures([paths[pair] for pair in pairs])
+
+
+def draw_base(run: Run, base, data: Path, progress: Callable[[float, int], None] | None = None) -> None:
+    """Give a run its pictures of step 0: the base model with the class word alone. They stay if they are there."""
+    if run.samples(0):
+        return
+    spec = run.spec
+    sampling, prompts = spec.sample, [spec.prompt(text, plain=True) for text in spec.sample.prompts]
+    settings = sampling.model_dump(include={"steps", "guidance", "negative"})
+    images = base_pictures(
+        base, prompts, list(sampling.seeds), data, size=spec.resolution, progress=progress, **settings
+    )
+    try:
+        with atomic.new_folder(run.samples_folder(0)) as folder:
+            for i, image in enumerate(images):
+                image.save(folder / "{:02d}-{:02d}.png".format(*divmod(i, len(sampling.seeds))))
+    except OSError as error:
+        raise from_os_error(error, run.samples_folder(0)) from error
 
 
 def _path(data: Path, facts: dict) -> Path:

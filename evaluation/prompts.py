@@ -10,8 +10,6 @@ import json
 import assets
 from training.spec import PLACEHOLDER, fill
 
-TEST_PLACES = ("snow", "beach", "forest", "street")  # the film strip's rows on the embedded base, equal in all its runs
-
 
 def benchmark(kind: str) -> tuple[str, ...]:
     """The DreamBooth benchmark's 25 prompts for `objects` or for `live` subjects (the paper's evaluation)."""
@@ -38,11 +36,6 @@ def in_places(names: tuple[str, ...]) -> tuple[str, ...]:
     """One prompt for each named place of the embedded world."""
     known = places()
     return tuple(f"a {PLACEHOLDER} {known[name]}" for name in names)
-
-
-def sample_prompts(embedded: bool, kind: str = "objects") -> tuple[str, ...]:
-    """The four prompts a run draws at each save: places of the embedded world, or four of the benchmark's."""
-    return in_places(TEST_PLACES) if embedded else benchmark(kind)[:4]
 
 
 def unrelated(embedded: bool) -> tuple[str, ...]:

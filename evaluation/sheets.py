@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
+from evaluation.pictures import read_pictures
+from training.run import Run
+
 GAP_PX = 6
 INK, PAPER, FAINT = (32, 33, 36), (255, 255, 255), (235, 236, 239)
 
@@ -56,6 +59,25 @@ def contact_sheet(
                 draw.multiline_text((x, y + cell_px + 2), caption, font=small, fill=INK, spacing=3)
         y += height
     return sheet
+
+
+def subject_sheet(saves: dict[str, tuple[Run, int]]) -> Image.Image:
+    """The sheet of a subject: its own pictures, then for each prompt the base model and each save with the same seeds.
+
+    Args:
+        saves: a save's name on the sheet -> its run and step; the runs share subject, base model, prompts and seeds.
+    """
+    first = next(iter(saves.values()))[0]
+    spec = first.spec
+    base = read_pictures(first.samples(0))
+    drawn = {name: read_pictures(run.samples(step)) for name, (run, step) in saves.items()}
+    rows = [Row("your pictures", read_pictures(first.pictures()))]
+    for i, prompt in enumerate(spec.sample.prompts):
+        part = slice(i * len(spec.sample.seeds), (i + 1) * len(spec.sample.seeds))
+        rows.append(Row(f"base model: {spec.prompt(prompt, plain=True)}", base[part]))
+        rows += [Row(f"{name}: {spec.prompt(prompt)}", pictures[part]) for name, pictures in drawn.items()]
+    seeds = [f"seed {seed}" for seed in spec.sample.seeds]
+    return contact_sheet(rows, columns=seeds, title=f"{spec.name}: a {spec.class_word}", label_px=190)
 
 
 def _fitted(picture: Image.Image, cell_px: int) -> Image.Image:

@@ -21,6 +21,15 @@ from training.spec import RunSpec
 WAIT_SECONDS = 40  # the machine may be busy; nothing waits this long when it works
 
 
+def make_run(data: Path, **how) -> Run:
+    """A queued run whose fake job behaves as `fakejob.settings` says."""
+    picture = data / "picture.png"
+    picture.write_bytes(b"the fake job does not look at it")
+    run = rundir.create(data, RunSpec(name="Biscuit", class_word="dog"), [picture])
+    (run.path / "fake.json").write_text(json.dumps(how))
+    return run
+
+
 class Workshop:
     """A data folder and its engine; `close` kills whatever of it still lives."""
 
@@ -29,12 +38,8 @@ class Workshop:
         self.workers: list[subprocess.Popen] = []
 
     def new_run(self, **how) -> Run:
-        """A run whose fake job behaves as `fakejob.settings` says."""
-        picture = self.data / "picture.png"
-        picture.write_bytes(b"the fake job does not look at it")
-        run = rundir.create(self.data, RunSpec(name="Biscuit", class_word="dog"), [picture])
-        (run.path / "fake.json").write_text(json.dumps(how))
-        return run
+        """A run in the data folder, see `make_run`."""
+        return make_run(self.data, **how)
 
     def start(self, run: Run) -> str:
         """Put a run into the queue."""

@@ -65,7 +65,7 @@ class RunState(BaseModel):
     @property
     def alive(self) -> bool:
         """Whether the process that holds the run still runs on this computer."""
-        return self.pid is not None and started_at(self.pid) == self.pid_started
+        return self.pid is not None and self.pid_started is not None and started_at(self.pid) == self.pid_started
 
 
 def check_move(run_id: str, old: str, new: str) -> None:

@@ -20,9 +20,14 @@ def demo(
 
     About two minutes on two processor cores. Nothing is downloaded.
     """
-    from app.demo import sample_subject
+    from evaluation.samplesubjects import sample_subject, unseen_prompts
 
     chosen = sample_subject(subject)
-    values = {"name": chosen.name, "class_word": chosen.class_word, "adapter": {"method": method}}
+    values = {
+        "name": chosen.name,
+        "class_word": chosen.class_word,
+        "adapter": {"method": method},
+        "sample": {"prompts": unseen_prompts(chosen)},
+    }
     run, base = new_run(list(chosen.pictures), values, effort, data)
     finish(run, base, as_json, sheet=True)

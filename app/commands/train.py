@@ -122,9 +122,11 @@ def finish(
     _raise_unless_done(run, code)
     document = {**result(run), "seconds": phase_seconds(run)}
     if sheet:
-        from app.demo import write_sheet
+        from evaluation.sheets import subject_sheet
 
-        document["sheet"] = str(write_sheet(run, document["step"], run.path / "sheet.png"))
+        name = f"{run.spec.adapter.method}, step {document['step']}"
+        document["sheet"] = str(run.path / "sheet.png")
+        subject_sheet({name: (run, document["step"])}).save(document["sheet"])
     answer(as_json, document, result_words(document))
 
 

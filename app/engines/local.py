@@ -24,7 +24,7 @@ from huey.registry import Message
 
 from app import processes, workerfile
 from app.engines import KINDS, Capacity, Gone, Kind, Need, Running, Status, Waiting, job_name, split_name
-from app.engines.records import Records
+from app.engines.records import Records, node
 from training.run import Run
 
 Handler = Callable[[str, int], None]  # called with a run's id and an attempt number
@@ -84,8 +84,8 @@ class LocalEngine:
         if self._withdraw(name):
             return True
         record = self.records.read(name)
-        if record is None or not self.records.at_work(record):
-            return False
+        if record is None or record.node != node() or not self.records.at_work(record):
+            return False  # on another computer the stop file must do
         if grace == 0:
             processes.end_group(record.group)
             return False

@@ -81,10 +81,15 @@ class Records:
         self._deadline(name).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Forget what ended long ago, and unfinished files. Only for the worker, alone on the folder."""
+        """Forget what ended long ago, and unfinished files. Only for the worker, alone on the folder.
+
+        What another computer's worker started went with that worker, or this one would not hold the folder.
+        """
         atomic.sweep(self.folder)
         for record in self.all():
-            if record.ended and time.time() - record.ended > KEEP_SECONDS:
+            if record.ended is None and record.node != node():
+                self.close(record, f"the worker on {record.node} ended")
+            elif record.ended and time.time() - record.ended > KEEP_SECONDS:
                 self.forget(record.name)
 
     def at_work(self, record: Record) -> bool:
@@ -94,17 +99,8 @@ class Records:
         """
         if record.ended is not None:
             return False
-        if record.node != node() or started_at(record.guard) == record.guard_started:
-            return True
-        return self.outlived(record)
-
-    def outlived(self, record: Record) -> bool:
-        """Whether the run's process lives on in the job's group though the guard is gone."""
-        try:
-            state = Run(self.data / "runs" / split_name(record.name)[0]).state()
-            return state.alive and os.getpgid(state.pid) == record.group
-        except (OSError, ValueError, StudioError):  # the process ended in this moment, or the run is no more
-            return False
+        guarded = record.guard_started is not None and started_at(record.guard) == record.guard_started
+        return record.node != node() or guarded or self._outlived(record)
 
     # Orders to end a job by force
 
@@ -133,6 +129,14 @@ class Records:
                     self.close(record, "it ended while nobody looked")
             elif (self.deadline(record.name) or float("inf")) < time.time():
                 processes.end_group(record.group)
+
+    def _outlived(self, record: Record) -> bool:
+        """Whether the run's process lives on in the job's group though the guard is gone."""
+        try:
+            state = Run(self.data / "runs" / split_name(record.name)[0]).state()
+            return state.alive and os.getpgid(state.pid) == record.group
+        except (OSError, ValueError, StudioError):  # the process ended in this moment, or the run is no more
+            return False
 
     def _deadline(self, name: str) -> Path:
         return self.folder / f"{name}.deadline"

@@ -2,6 +2,7 @@
 
 import pytest
 import tinyjudges
+import tinypipeline
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +16,5 @@ def judge_folders(tmp_path_factory):
 def subject_folder(tmp_path_factory):
     """A folder with three pictures of a subject."""
     folder = tmp_path_factory.mktemp("subject")
-    for i, picture in enumerate(tinyjudges.noise_pictures(3, 5, (80, 80))):
-        picture.save(folder / f"{i}.png")
+    tinypipeline.photos(folder, 3, 80)
     return folder

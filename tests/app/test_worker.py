@@ -135,7 +135,7 @@ def test_a_job_that_does_not_hear_is_ended_by_force_after_its_grace(shop):
     control.stop(shop.data, run, grace=1.0, engine=shop.engine)
     assert run.state().name == "stopping"
     shop.until_state(run, "stopped")
-    assert run.state().saved_step >= 5 and "before it could save" in run.state().message
+    assert run.state().saved_step >= 5 and run.state().message.startswith("Stopped")
     assert processes.members(shop.record(name).group) == []
 
 

@@ -49,5 +49,5 @@ def test_every_test_prompt_has_enough_unrelated_ones_to_take_its_offset_from(emb
     pool = prompts.unrelated(embedded)
     assert all("{" not in text for text in pool)
     for word in ("dog", "car", "owl"):
-        for prompt in prompts.sample_prompts(embedded):
+        for prompt in prompts.in_places(tuple(prompts.places())) if embedded else prompts.benchmark("live"):
             assert len(unrelated_to(fill(prompt, word), pool)) >= 12

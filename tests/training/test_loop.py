@@ -18,7 +18,7 @@ from training.loop import Outcome
 from training.run import Run
 from training.trainer import Trainer
 
-# Everything random at once: noise, posterior, timesteps, order, mirroring, dropout; and a schedule that depends on time.
+# Everything random at once (noise, posterior, timesteps, order, mirroring, dropout) and a schedule that depends on time.
 EVERYTHING = {
     "flip": True,
     "adapter": {"dropout": 0.2},

@@ -1,12 +1,12 @@
-"""The sample subject from start to end: trained, drawn, scored, exported, and one sheet that shows it all."""
+"""The sample subjects that ship with the program: the base model knows their kind, but not them."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import assets
+from evaluation import prompts
 from training.errors import BadInput
-from training.run import Run
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,15 @@ def sample_subject(name: str, group: str = "subjects") -> SampleSubject:
         names = ", ".join(sorted(path.parent.name for path in assets.path(group).glob("*/subject.json")))
         raise BadInput(f"There is no sample subject '{name}'.", f"There are: {names}.", field="subject")
     facts = json.loads((folder / "subject.json").read_text("utf-8"))
-    pictures = tuple(sorted(path for path in folder.iterdir() if path.suffix in (".webp", ".png")))
+    pictures = tuple(sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg")))
     return SampleSubject(facts["name"], facts["class_word"], tuple(facts["places"]), pictures)
 
 
-def write_sheet(run: Run, step: int, path: Path) -> Path:
-    """The contact sheet of a run: the subject's pictures, then for each prompt the base model and the adapter at `step`
-    with the same seeds."""
-    from evaluation.pictures import read_pictures
-    from evaluation.sheets import Row, contact_sheet
+def unseen_prompts(subject: SampleSubject, count: int = 4) -> tuple[str, ...]:
+    """Prompts in places of the embedded world that the subject's own pictures do not show."""
+    return prompts.in_places(unseen_places(subject, count))
 
-    spec = run.spec
-    count = len(spec.sample.seeds)
-    base, adapted = read_pictures(run.samples(0)), read_pictures(run.samples(step))
-    rows = [Row("your pictures", read_pictures(run.pictures()))]
-    for i, prompt in enumerate(spec.sample.prompts):
-        part = slice(i * count, (i + 1) * count)
-        rows.append(Row(f"base model: {spec.prompt(prompt, plain=True)}", base[part]))
-        rows.append(Row(f"{spec.adapter.method}, step {step}: {spec.prompt(prompt)}", adapted[part]))
-    seeds = [f"seed {seed}" for seed in spec.sample.seeds]
-    contact_sheet(rows, columns=seeds, title=f"{spec.name}: a {spec.class_word}", label_px=190).save(path)
-    return path
+
+def unseen_places(subject: SampleSubject, count: int = 4) -> tuple[str, ...]:
+    """The first places of the embedded world that the subject's own pictures do not show."""
+    return tuple(prompts.places(shown=subject.places))[:count]

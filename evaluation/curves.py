@@ -1,0 +1,109 @@
+"""A run's curves as plots: likeness, prompt following, how far it moved and how far it may, loss."""
+
+from evaluation.plots import Series, line_plot
+from evaluation.recommend import OBEYS
+from evaluation.scorebook import ScoreBook
+from training.run import Run
+
+LIMIT_WORDS = (
+    "Training moves {count} layers away from the base model. No layer can go past its limit; {reach}"
+    "the limit is a limit, not a mark for quality."
+)
+REACH_WORDS = "independent directions usually end at the lower line; "
+
+
+def likeness_plot(book: ScoreBook, mark: int | None = None) -> str:
+    """DINO with its standard error against steps, between the base model and the real pictures' self-similarity.
+
+    Args:
+        mark: the step to mark, the recommended one.
+    """
+    steps, saves = [0, *book.saves], [book.base, *book.saves.values()]
+    points = tuple((step, scores.dino) for step, scores in zip(steps, saves, strict=True))
+    lines = [
+        Series("adapter", points, tuple(scores.dino_stderr for scores in saves)),
+        _level("base model", book.base.dino, steps, "light"),
+    ]
+    lines += [_level("your pictures with one another", book.real["dino"], steps, "limit")] if book.real else []
+    return line_plot(lines, title="Likeness (DINO)", y_label="mean cosine ± standard error", **_mark(mark))
+
+
+def prompt_plot(book: ScoreBook, mark: int | None = None) -> str:
+    """CLIP-T in percent of the base model's against steps, and what is asked for."""
+    shares = [(step, scores.clip_t_share) for step, scores in book.saves.items() if scores.clip_t_share is not None]
+    points = ((0, 100.0), *((step, 100 * share) for step, share in shares))
+    lines = [Series("adapter", points), _level("what we ask for", 100 * OBEYS, [0, *book.saves], "limit")]
+    return line_plot(lines, title="Follows the prompt (CLIP-T)", y_label="% of the base model", **_mark(mark))
+
+
+def distance_plot(run: Run) -> str:
+    """How far the adapter has moved the weights, with its limit drawn in where it has one (the paper's Fig. 3)."""
+    return line_plot(distance_series(run), title="How far it moved", y_label="distance / ‖W‖")
+
+
+def loss_plot(run: Run) -> str:
+    """The training loss against steps, neighbours averaged."""
+    losses = tuple((event["step"], event["loss"]) for event in run.history("step") if event["loss"] is not None)
+    return line_plot([Series("loss", thinned(losses))], title="Loss", y_label="mean squared error")
+
+
+def distance_series(run: Run) -> list[Series]:
+    """Distance / ||W|| against steps: mean and furthest layer, the guaranteed limit and the usual reach where any.
+
+    The furthest layer is the one nearest to its own limit (or simply the furthest where there is none); its limit and
+    reach are drawn, so that the line and what bounds it belong together.
+    """
+    events = run.history("geometry")
+    if not events:
+        return []
+    last = events[-1]["layers"]
+    name = max(last, key=lambda layer: last[layer]["distance"] / (last[layer]["bound"] or 1.0))
+
+    def line(key: str) -> tuple[tuple[float, float], ...]:
+        points = ((event["step"], event["layers"][name][key]) for event in events)
+        return tuple((step, value) for step, value in points if value is not None)
+
+    means = tuple((e["step"], sum(v["distance"] for v in e["layers"].values()) / len(e["layers"])) for e in events)
+    lines = [
+        Series("mean of all layers", means),
+        Series("furthest layer", line("distance")),
+        Series("its limit (guaranteed)", line("bound"), style="limit"),
+        Series("usual reach, about limit / √r", line("reach"), style="light"),
+    ]
+    return [series for series in lines if series.points]
+
+
+def furthest_share(run: Run) -> float | None:
+    """The furthest layer's distance in percent of its limit now; None where nothing bounds it."""
+    events = run.history("geometry")
+    layers = events[-1]["layers"].values() if events else []
+    shares = [100 * layer["distance"] / layer["bound"] for layer in layers if layer["bound"]]
+    return max(shares, default=None)
+
+
+def limit_words(run: Run) -> str:
+    """What stands under the plot of distances; empty before the first measurement."""
+    share, events = furthest_share(run), run.history("geometry")
+    if not events:
+        return ""
+    layers = events[-1]["layers"]
+    if share is None:
+        return f"Training moves {len(layers)} layers away from the base model. This method has no limit."
+    reach = REACH_WORDS if any(layer["reach"] for layer in layers.values()) else ""
+    words = LIMIT_WORDS.format(count=len(layers), reach=reach)
+    return f"{words} Furthest layer: {share:.0f} % of its limit."
+
+
+def thinned(points: tuple[tuple[float, float], ...], most: int = 400) -> tuple[tuple[float, float], ...]:
+    """At most `most` points: the means of neighbours, each at its last step."""
+    size = max(1, -(-len(points) // most))
+    groups = [points[i : i + size] for i in range(0, len(points), size)]
+    return tuple((group[-1][0], sum(y for _, y in group) / len(group)) for group in groups)
+
+
+def _level(name: str, value: float, steps: list[int], style: str) -> Series:
+    return Series(name, ((steps[0], value), (steps[-1], value)), style=style)
+
+
+def _mark(step: int | None) -> dict:
+    return {} if step is None else {"mark_x": step, "mark_label": f"recommended: {step}"}

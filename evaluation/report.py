@@ -1,0 +1,133 @@
+"""A run's report: one HTML file with its pictures, scores and distances inside it, readable without anything else."""
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+
+from evaluation import curves
+from evaluation.pictures import read_pictures
+from evaluation.scorebook import ScoreBook
+from training.atomic import write_text
+from training.run import Run
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.55 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .4rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1.5rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; } th, td { padding: .3rem .7rem; text-align: left; vertical-align: top; }
+th { font-weight: 600; } tr + tr td { border-top: 1px solid color-mix(in srgb, currentColor 18%, transparent); }
+td.n { text-align: right; font-variant-numeric: tabular-nums; }
+.strip td { padding: .25rem; border: 0; text-align: center; } .strip th { font-weight: 400; max-width: 11rem; }
+.strip img, .own img { width: 112px; height: 112px; border-radius: 4px; display: block; }
+.own { display: flex; flex-wrap: wrap; gap: .5rem; } .best { outline: 3px solid #2f6fde; outline-offset: 2px; }
+.quiet { opacity: .75; }
+"""
+
+
+def write_report(run: Run, path: Path) -> Path:
+    """Write the report of `run` to `path`. A run without scores yet gets what there is."""
+    scores = run.scores()
+    book = ScoreBook.from_dict(scores) if scores else None
+    reason = scores["recommendation"]["reason"] if scores else "No scores yet."
+    spec, state = run.spec, run.state()
+    parts = [
+        f"<h1>{escape(spec.name)}</h1>",
+        f'<p class="quiet">{escape(run.id)} · {escape(state.name)}, step {state.step} of {spec.steps} · '
+        f"{escape(spec.adapter.method)} on {escape(spec.base)} · write “{escape(spec.subject)}” in prompts</p>",
+        f"<p>{escape(reason)}</p>",
+        f'<p class="quiet">{escape(book.note)}</p>' if book and book.note else "",
+        f'<h2>Your pictures</h2><div class="own">{_images(run.pictures())}</div>',
+        _film_strip(run, book),
+        _plots(run, book),
+        _table(book) if book else "",
+        _settings(run),
+    ]
+    write_text(
+        path,
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(spec.name)}: report</title><style>{STYLE}</style></head>"
+        f"<body>{''.join(parts)}</body></html>\n",
+    )
+    return path
+
+
+def _plots(run: Run, book: ScoreBook | None) -> str:
+    plots = []
+    if book:
+        best = book.recommend(run.spec.name).step
+        plots = [curves.likeness_plot(book, best), curves.prompt_plot(book, best)]
+    plots += [curves.distance_plot(run), curves.loss_plot(run)]
+    cells = "".join(f"<div>{plot}</div>" for plot in plots)
+    return f'<h2>Curves</h2><div class="plots">{cells}</div><p>{escape(curves.limit_words(run))}</p>'
+
+
+def _film_strip(run: Run, book: ScoreBook | None) -> str:
+    """Rows: prompts and their first seed; columns: saves, the base model first."""
+    from evaluation.runscores import drawn_steps
+
+    steps, sample = drawn_steps(run), run.spec.sample
+    if not steps:
+        return ""
+    best = book.recommend(run.spec.name).step if book else None
+    head = "".join(f"<td>{'base model' if step == 0 else f'step {step}'}</td>" for step in steps)
+    rows = []
+    for index, prompt in enumerate(sample.prompts):
+        cells = []
+        for step in steps:
+            paths = run.samples(step)[index * len(sample.seeds) :][:1]
+            cells.append(f"<td>{_images(paths, 'best' if step == best else '')}</td>")
+        rows.append(f"<tr><th>{escape(run.spec.prompt(prompt))}</th>{''.join(cells)}</tr>")
+    return (
+        f'<h2>Film strip (seed {sample.seeds[0]})</h2><div class="wide"><table class="strip">'
+        f"<tr><th></th>{head}</tr>{''.join(rows)}</table></div>"
+    )
+
+
+def _table(book: ScoreBook) -> str:
+    def row(name: str, dino, clip_i, plain="", share="", likeness="") -> str:
+        cells = [f"{v:.3f}" if isinstance(v, float) else v for v in (dino, clip_i, plain)] + [share, likeness]
+        return f"<tr><td>{escape(name)}</td>{''.join(f'<td class=n>{cell}</td>' for cell in cells)}</tr>"
+
+    rows = [row("base model", book.base.dino, book.base.clip_i, book.base.clip_t_plain, "100 %", "0 %")]
+    for step, s in book.saves.items():
+        percent = book.likeness(step)
+        share = "" if s.clip_t_share is None else f"{100 * s.clip_t_share:.0f} %"
+        told = "" if percent is None else f"{percent:.0f} %"
+        rows.append(row(f"step {step}", s.dino, s.clip_i, s.clip_t_plain, share, told))
+    if book.real:
+        rows.append(row("your pictures", book.real["dino"], book.real["clip_i"], likeness="100 %"))
+    judges = "; ".join(f"{kind.upper()}: {d['name']} ({d['preprocessing']})" for kind, d in book.base.encoders.items())
+    names = ("", "DINO", "CLIP-I", "CLIP-T", "follows the prompt", "likeness")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    return (
+        f'<h2>Scores</h2><div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+        f'<p class="quiet">{book.base.pictures} pictures a row. {escape(judges)}.</p>'
+    )
+
+
+def _settings(run: Run) -> str:
+    rows = []
+    for name, value in run.spec.model_dump(mode="json").items():
+        nested = value.items() if isinstance(value, dict) else [("", value)]
+        rows += [
+            f"<tr><td>{escape(f'{name}.{key}' if key else name)}</td><td>{escape(str(inner))}</td></tr>"
+            for key, inner in nested
+        ]
+    table = f"<table>{''.join(rows)}</table>"
+    return f"<h2>Settings</h2><details><summary>Everything that made the run</summary>{table}</details>"
+
+
+def _images(paths: list[Path], kind: str = "") -> str:
+    shown = zip(paths, read_pictures(paths), strict=True)
+    return "".join(f'<img class="{kind}" alt="{escape(path.stem)}" src="{_data(image)}">' for path, image in shown)
+
+
+def _data(image) -> str:
+    image.thumbnail((224, 224))
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=85)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

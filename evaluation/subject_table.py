@@ -1,0 +1,213 @@
+"""The table of held-out subjects: base model, each method and the real pictures, four new places x four seeds each.
+
+    python -m evaluation.subject_table --out results/subjects --subjects 8
+
+Every (subject, method) is a run in the study's own data folder. Started again after an interruption, the study goes on
+where it was: finished runs are read, an unfinished one is resumed. Class pictures and base pictures are drawn once for
+each class and place. The last save of each run is scored (no best of several), in places that the subject's own
+pictures do not show.
+"""
+
+import argparse
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation import prompts, samplesubjects
+from evaluation.basepictures import draw_base
+from evaluation.pictures import read_pictures
+from evaluation.runscores import RunScorer
+from evaluation.samplesubjects import SampleSubject
+from evaluation.sheets import subject_sheet
+from evaluation.subject import zero_shot
+from training import loop, models, presets, rundir, sample, subjects
+from training.atomic import write_text
+from training.errors import RunFailed, Stopped
+from training.run import Run
+from training.spec import fill
+
+METHODS = ("lora", "delora")
+SEEDS = (0, 1, 2, 3)
+HALF, OBEYS = 50.0, 0.9  # what the adapter is asked for: percent of likeness, place accuracy against the base's
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where a study lies and what it is made of."""
+
+    folder: Path
+    base: str
+    methods: tuple[str, ...]
+    effort: str
+    changes: dict
+
+    @property
+    def data(self) -> Path:
+        """The study's own data folder."""
+        return self.folder / "data"
+
+    def run_of(self, subject: SampleSubject, method: str) -> Run:
+        """The run of a subject with a method; made, and noted down, if there is none yet."""
+        path = self.folder / "runs.json"
+        known = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        key = f"{subject.name}/{method}"
+        if key not in known:
+            known[key] = self._new_run(subject, method).id
+            write_text(path, json.dumps(known, indent=2) + "\n")
+        return rundir.open_run(self.data, known[key])
+
+    def _new_run(self, subject: SampleSubject, method: str) -> Run:
+        caps = models.describe(self.base, self.data)
+        spec = presets.make_spec(
+            "embedded" if caps.embedded else "sd",
+            method,
+            self.effort,
+            name=subject.name,
+            class_word=subject.class_word,
+            base=self.base,
+            sample={"prompts": samplesubjects.unseen_prompts(subject), "seeds": SEEDS},
+            **self.changes,
+        )
+        spec = spec.model_copy(update={"save_every": spec.steps})
+        cleaned = self.folder / "pictures" / subject.name
+        if not cleaned.is_dir():
+            subjects.prepare(subject.pictures, cleaned, spec.resolution or caps.size_px)
+        return rundir.create(self.data, spec, sorted(cleaned.glob("*.png")))
+
+
+def finish(run: Run, base, data: Path) -> RunScorer:
+    """Train, draw and score what is left of a run. Raises Stopped or RunFailed where it does not reach its end."""
+    scorer = RunScorer(run, base.capabilities.embedded, data)
+    draw_base(run, base, data)
+    if run.state().name != "done":
+
+        def on_save(step: int, adapter) -> None:
+            sample.draw(run, base, adapter, step)
+
+        outcome = loop.train(run, base, on_save=on_save, data=data)
+        if outcome == "stopped":
+            raise Stopped("The study was stopped.", "Start it again with the same --out to go on.")
+        if outcome != "done":
+            raise RunFailed(f"Run {run.id}: {run.state().message}", run.state().remedy)
+        run.set_state("done", phase="", pid=None, pid_started=None)
+    scorer.update()
+    return scorer
+
+
+def named_right(run: Run, step: int, clip, subject: SampleSubject) -> dict[str, float]:
+    """Zero-shot accuracy of place and object, by CLIP, over the pictures drawn at `step`."""
+    images, known = read_pictures(run.samples(step)), prompts.places()
+    asked = [place for place in samplesubjects.unseen_places(subject) for _ in run.spec.sample.seeds]
+    word, here = subject.class_word, [known[place] for place in dict.fromkeys(asked)]
+    by_place = {name: [fill(f"a {prompts.PLACEHOLDER} {phrase}", word)] for name, phrase in known.items()}
+    by_class = {name: [fill(f"a {prompts.PLACEHOLDER} {p}", name) for p in here] for name in prompts.classes()}
+    return {
+        "place": zero_shot(clip, images, by_place, asked).share,
+        "object": zero_shot(clip, images, by_class, [word] * len(images)).share,
+    }
+
+
+def measure(study: Study, subject: SampleSubject, base) -> dict:
+    """One subject's entry of the table; also writes its contact sheet."""
+    entry: dict = {"subject": subject.name, "class_word": subject.class_word, "methods": {}}
+    entry["places"] = list(samplesubjects.unseen_places(subject))
+    saves = {}
+    for method in study.methods:
+        run = study.run_of(subject, method)
+        scorer = finish(run, base, study.data)
+        scores, step = run.scores(), run.spec.steps
+        saves[method] = (run, step)
+        figures = _figures(scores["saves"][str(step)])
+        named = named_right(run, step, scorer.judge.clip, subject)
+        entry["methods"][method] = {
+            **figures,
+            **named,
+            "run": run.id,
+            "likeness": scores["saves"][str(step)]["likeness"],
+        }
+        entry["base"] = {**_figures(scores["base"]), **named_right(run, 0, scorer.judge.clip, subject)}
+        entry["real"], entry["encoders"] = scores["real"], scores["encoders"]
+    sheets = study.folder / "sheets"
+    sheets.mkdir(exist_ok=True)
+    subject_sheet(saves).save(sheets / f"{subject.name}.png")
+    return entry
+
+
+def table(entries: list[dict], methods: tuple[str, ...]) -> str:
+    """The study as a markdown table: a block a subject, the means, and what was asked for."""
+    lines = [
+        "| subject | pictures | DINO | CLIP-I | CLIP-T | place | object | likeness |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for entry in [*entries, means(entries, methods)]:
+        name = entry["subject"]
+        lines.append(_row(name, "base, class word alone", entry["base"], 0.0))
+        lines += [
+            _row(name, method, entry["methods"][method], entry["methods"][method]["likeness"]) for method in methods
+        ]
+        lines.append(_row(name, "real pictures", entry["real"], 100.0))
+    mean = means(entries, methods)
+    lines.append("")
+    for method in methods:
+        half = sum(entry["methods"][method]["likeness"] >= HALF for entry in entries)
+        share = mean["methods"][method]["place"] / mean["base"]["place"] if mean["base"]["place"] else 0.0
+        lines.append(
+            f"{method}: at least half of the way from the base to the real pictures in {half} of {len(entries)} "
+            f"subjects (mean likeness {mean['methods'][method]['likeness']:.0f} %); place accuracy {share:.2f} of the "
+            f"base's (asked for: {OBEYS})."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def means(entries: list[dict], methods: tuple[str, ...]) -> dict:
+    """The entry of the mean over subjects."""
+
+    def mean(parts: list[dict]) -> dict:
+        keys = [key for key, value in parts[0].items() if isinstance(value, float)]
+        return {key: statistics.fmean(part[key] for part in parts) for key in keys}
+
+    return {
+        "subject": "**mean**",
+        "base": mean([entry["base"] for entry in entries]),
+        "real": mean([entry["real"] for entry in entries]),
+        "methods": {method: mean([entry["methods"][method] for entry in entries]) for method in methods},
+    }
+
+
+def _figures(scores: dict) -> dict:
+    return {key: scores[key] for key in ("dino", "clip_i", "clip_t", "clip_t_plain", "clip_t_share", "dino_stderr")}
+
+
+def _row(subject: str, name: str, part: dict, likeness: float) -> str:
+    cells = [f"{part[key]:.3f}" if key in part else "" for key in ("dino", "clip_i", "clip_t_plain", "place", "object")]
+    return f"| {subject} | {name} | {' | '.join(cells)} | {likeness:.0f} % |"
+
+
+def main() -> None:
+    """The command line of the study."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the study; the same one goes on with it")
+    parser.add_argument("--subjects", default="8", help="how many of the sample subjects, or their names with commas")
+    parser.add_argument("--methods", default=",".join(METHODS), help="adapter methods, with commas")
+    parser.add_argument("--effort", default="balanced", choices=("quick", "balanced", "thorough"))
+    parser.add_argument("--steps", type=int, help="training steps instead of the preset's")
+    parser.add_argument("--base", default="embedded")
+    options = parser.parse_args()
+    names = options.subjects.split(",")
+    chosen = samplesubjects.sample_subjects()
+    chosen = chosen[: int(names[0])] if names[0].isdigit() else [samplesubjects.sample_subject(name) for name in names]
+    changes = {"steps": options.steps} if options.steps else {}
+    study = Study(options.out, options.base, tuple(options.methods.split(",")), options.effort, changes)
+    study.folder.mkdir(parents=True, exist_ok=True)
+    base = models.load_base(options.base, data=study.data)
+    entries = []
+    for subject in chosen:
+        entries.append(measure(study, subject, base))
+        write_text(study.folder / "table.json", json.dumps(entries, indent=2) + "\n")
+        write_text(study.folder / "table.md", table(entries, study.methods))
+        print(f"{subject.name}: {len(entries)} of {len(chosen)} subjects, see {study.folder / 'table.md'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
