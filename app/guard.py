@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from app import outcome, processes
+from training.errors import StudioError
 from training.run import Run
 
 LOOK_SECONDS = 0.2
@@ -36,7 +37,8 @@ def main(run_path: Path, attempt: int, command: list[str]) -> None:
     ended = _watch(job.pid)
     processes.end_group(job.pid)
     if ended is None:
-        outcome.settle(Run(run_path), attempt, outcome.GUARD)
+        with contextlib.suppress(StudioError):  # a job of the other queue has no run's state
+            outcome.settle(Run(run_path), attempt, outcome.GUARD)
     with contextlib.suppress(BrokenPipeError):
         print(ended, flush=True)
 

@@ -42,20 +42,24 @@ def end_group(group: int, seconds: float = 10.0) -> bool:
     deadline = time.monotonic() + seconds
     while True:
         signal_group(group, signal.SIGKILL)
-        reap(group)
-        if not members(group):
-            reap(group)
+        if reap(group) and not members(group):
             return True
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
 
 
-def reap(group: int) -> None:
-    """Collect the ended children of this process in a group, adopted ones too."""
-    with contextlib.suppress(ChildProcessError):
+def reap(group: int) -> bool:
+    """Collect the ended children of this process in a group, adopted ones too; whether none is left to collect.
+
+    A process that looks ended can be collected only when the last of its threads is.
+    """
+    try:
         while os.waitpid(-group, os.WNOHANG)[0]:
             pass
+        return False
+    except ChildProcessError:
+        return True
 
 
 def oom_kills() -> int:

@@ -73,6 +73,7 @@ def fusable(linear: nn.Linear, y0: Tensor) -> bool:
         and not weight.requires_grad
         and (bias is None or not bias.requires_grad)
         and type(y0) is Tensor
+        and y0.is_contiguous()
         and len(linear._forward_hooks) == 1  # ours
         and "forward" not in linear.__dict__  # replaced, for example by accelerate's offloading
         and not torch.compiler.is_compiling()

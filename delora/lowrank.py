@@ -203,7 +203,7 @@ class DeLoRA(Bounded):
 
     @staticmethod
     def default_lambda(config: AdapterConfig) -> float:
-        return 15.0 if config.weight_norm == "column" else 0.6
+        return 4.0 if config.weight_norm == "column" else 0.16
 
     @staticmethod
     def norms_of(weight: Tensor, config: AdapterConfig) -> Tensor:

@@ -5,7 +5,7 @@ from html import escape
 from math import ceil, floor, log10
 
 COLOURS = ("#2f6fde", "#d9622b", "#2e9e6b", "#8a5bd1", "#b58900", "#c2407a")
-LEFT, RIGHT, TOP, BOTTOM = 58, 16, 34, 46
+LEFT, RIGHT, TOP, BOTTOM = 66, 16, 34, 46
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def line_plot(
     legend_height = 18 * ceil(len(series) / 2)
     frame = (LEFT, TOP, width - RIGHT, height - BOTTOM - legend_height)
     reach = [y + sign * e for line in series for (_, y), e in zip(line.points, line.errors) for sign in (-1, 1)]  # noqa: B905 - errors may be empty
-    x_ticks = ticks(min(x for x, _ in points), max(x for x, _ in points))
+    x_ticks = ticks(min(x for x, _ in points), max(x for x, _ in points), whole=True)  # steps come in ones
     y_ticks = ticks(min([y for _, y in points] + reach), max([y for _, y in points] + reach))
     place = _Placement(frame, (x_ticks[0], x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
     parts = [head, *_axes(place, frame, x_ticks, y_ticks, x_label, y_label)]
@@ -66,13 +66,14 @@ def line_plot(
     return "".join([*parts, "</svg>"])
 
 
-def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """About `count` round numbers whose first and last enclose [low, high]."""
+def ticks(low: float, high: float, count: int = 5, whole: bool = False) -> list[float]:
+    """About `count` round (or whole) numbers whose first and last enclose [low, high]."""
     if high <= low:
         low, high = low - (abs(low) or 1) * 0.1, high + (abs(high) or 1) * 0.1
-    rough = (high - low) / count
+    rough = max((high - low) / count, 1 if whole else 0)
     power = 10 ** floor(log10(rough))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if rough <= power * factor * 1.0001)
+    factors = (1, 2, 5, 10) if whole else (1, 2, 2.5, 5, 10)
+    step = next(power * factor for factor in factors if rough <= power * factor * 1.0001)
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
     return [index * step for index in range(first, last + 1)]
 

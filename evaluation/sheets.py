@@ -7,9 +7,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from evaluation.pictures import read_pictures
 from training.run import Run
+from training.spec import fill
 
 GAP_PX = 6
-INK, PAPER, FAINT = (32, 33, 36), (255, 255, 255), (235, 236, 239)
+INK, PAPER = (32, 33, 36), (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def contact_sheet(
 ) -> Image.Image:
     """One RGB picture: a title, a line of column labels, and each row's label left of its pictures.
 
-    Rows may have different lengths; missing cells stay light grey. Pictures are fitted into square cells of `cell_px`,
+    Rows may have different lengths. Pictures are fitted into square cells of `cell_px`,
     labels are broken into lines that fit.
     """
     if not rows:
@@ -48,12 +49,9 @@ def contact_sheet(
     for row, height in zip(rows, heights, strict=True):
         label = "\n".join(_lines(row.label, small, label_px - 16))
         draw.multiline_text((GAP_PX + 4, y + 4), label, font=small, fill=INK)
-        for index in range(count):
+        for index, picture in enumerate(row.pictures):
             x = label_px + index * step
-            if index < len(row.pictures):
-                sheet.paste(_fitted(row.pictures[index], cell_px), (x, y))
-            else:
-                draw.rectangle((x, y, x + cell_px - 1, y + cell_px - 1), fill=FAINT)
+            sheet.paste(_fitted(picture, cell_px), (x, y))
             if index < len(row.captions):
                 caption = "\n".join(_lines(row.captions[index], small, cell_px))
                 draw.multiline_text((x, y + cell_px + 2), caption, font=small, fill=INK, spacing=3)
@@ -76,8 +74,9 @@ def subject_sheet(saves: dict[str, tuple[Run, int]]) -> Image.Image:
         part = slice(i * len(spec.sample.seeds), (i + 1) * len(spec.sample.seeds))
         rows.append(Row(f"base model: {spec.prompt(prompt, plain=True)}", base[part]))
         rows += [Row(f"{name}: {spec.prompt(prompt)}", pictures[part]) for name, pictures in drawn.items()]
-    seeds = [f"seed {seed}" for seed in spec.sample.seeds]
-    return contact_sheet(rows, columns=seeds, title=f"{spec.name}: a {spec.class_word}", label_px=190)
+    seeds = ", ".join(map(str, spec.sample.seeds))
+    title = f"{spec.name}: {fill('a {subject}', spec.class_word)} (drawn with seeds {seeds}, from the left)"
+    return contact_sheet(rows, title=title, label_px=190)
 
 
 def _fitted(picture: Image.Image, cell_px: int) -> Image.Image:

@@ -73,7 +73,7 @@ def main(verb: str, path: str, attempt: str = "0") -> int:
     from app.worker import Worker
 
     logging.basicConfig(level=logging.INFO)
-    Worker(Path(path), command).run()
+    Worker(Path(path), command, {"generate": lambda drawing, n: (Path(path) / f"{drawing}.{n}.drawn").touch()}).run()
     return 0
 
 

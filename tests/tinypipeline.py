@@ -1,6 +1,6 @@
 """A tiny Stable Diffusion with random weights, laid out like the embedded model, and runs on it.
 
-8 latent channels, 3 levels, cross-attention at every level, v-prediction, prompts of 16 tokens, 32-pixel pictures.
+8 latent channels, 2 levels, cross-attention at every level, v-prediction, prompts of 16 tokens, 32-pixel pictures.
 """
 
 from pathlib import Path
@@ -11,9 +11,9 @@ UNET = {
     "sample_size": SIZE_PX // 4,
     "in_channels": 8,
     "out_channels": 8,
-    "block_out_channels": (8, 16, 16),
-    "down_block_types": ("CrossAttnDownBlock2D",) * 3,
-    "up_block_types": ("CrossAttnUpBlock2D",) * 3,
+    "block_out_channels": (8, 16),
+    "down_block_types": ("CrossAttnDownBlock2D",) * 2,
+    "up_block_types": ("CrossAttnUpBlock2D",) * 2,
     "layers_per_block": 1,
     "attention_head_dim": 2,
     "cross_attention_dim": 16,
@@ -95,6 +95,7 @@ def photos(folder: Path, count: int = 3, size: int = 48) -> list[Path]:
 def spec(folder: Path, **changes):
     """A RunSpec for a few quick steps on the model in `folder`."""
     from training import presets
+    from training.adapterspec import read_fields
 
     small = {
         "base": str(folder),
@@ -109,6 +110,8 @@ def spec(folder: Path, **changes):
         "sample": {"prompts": ("a {subject} in the snow",), "seeds": (0, 1), "steps": 2, "guidance": 3.0},
     }
     method = changes.get("adapter", {}).get("method", "delora")
+    if "rank" not in read_fields(method):
+        del small["adapter"]
     return presets.make_spec("embedded", method, "quick", **presets.merged(small, changes))
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from training.spec import RunSpec
 
 BEAT_SECONDS = 2.0
-GEOMETRY_POINTS = 48  # over a run; each costs a few products a layer
+GEOMETRY_POINTS = 30  # over a run; each costs about a twentieth of a step
 
 
 class Outcome(StrEnum):

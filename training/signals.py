@@ -18,12 +18,16 @@ def stop_on_signals(run: Run) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers; a request through the folder works everywhere
         return
+    if getattr(signal.getsignal(signal.SIGINT), "asks_to_stop", False):
+        yield  # the caller has asked for the same already
+        return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(number: int, frame: object) -> None:
         run.request_stop()
         signal.signal(number, before[number])
 
+    ask.asks_to_stop = True
     for number in before:
         signal.signal(number, ask)
     try:

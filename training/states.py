@@ -20,6 +20,7 @@ MOVES = {
     "done": set(),  # nothing is overwritten: training longer is a new run
 }
 ENDED = ("stopped", "interrupted", "failed", "done")
+CLOCK_SECONDS = 5.0
 Name = Literal["queued", "starting", "running", "stopping", "stopped", "interrupted", "failed", "done"]
 
 
@@ -65,7 +66,7 @@ class RunState(BaseModel):
     @property
     def alive(self) -> bool:
         """Whether the process that holds the run still runs on this computer."""
-        return self.pid is not None and self.pid_started is not None and started_at(self.pid) == self.pid_started
+        return is_process(self.pid, self.pid_started)
 
 
 def check_move(run_id: str, old: str, new: str) -> None:
@@ -84,6 +85,15 @@ def started_at(pid: int) -> float | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.Error:
         return None
+
+
+def is_process(pid: int | None, began: float | None) -> bool:
+    """Whether the process `pid` lives and is the one that began at `began`, not a later one with the same number.
+
+    A few seconds do not count: the system computes the beginning from its clock, which is set now and then.
+    """
+    now = None if pid is None or began is None else started_at(pid)
+    return now is not None and abs(now - began) < CLOCK_SECONDS
 
 
 def this_process() -> dict[str, float | int | None]:

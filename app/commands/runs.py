@@ -102,7 +102,8 @@ def summary(run: rundir.Run) -> dict:
 
 def exports(run: rundir.Run) -> list[Path]:
     """The run's exported files."""
-    return sorted(path for path in (run.path / "adapter").glob("*") if not path.name.startswith("."))
+    folder = run.path / "adapter"
+    return sorted(path for path in folder.glob("[!.]*") if path.suffix != ".json")
 
 
 def percent(value: float | None) -> str:

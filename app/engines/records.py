@@ -15,7 +15,7 @@ from app.engines import split_name
 from training import atomic
 from training.errors import StudioError
 from training.run import Run
-from training.states import started_at
+from training.states import is_process, started_at
 
 KEEP_SECONDS = 7 * 24 * 3600  # how long the end of a job is remembered
 
@@ -99,7 +99,7 @@ class Records:
         """
         if record.ended is not None:
             return False
-        guarded = record.guard_started is not None and started_at(record.guard) == record.guard_started
+        guarded = is_process(record.guard, record.guard_started)
         return record.node != node() or guarded or self._outlived(record)
 
     # Orders to end a job by force

@@ -144,6 +144,12 @@ def test_a_living_run_that_the_engine_does_not_know_is_adopted(tmp_path):
     assert run.state().name == "running"
 
 
+def test_a_clock_that_was_set_a_little_kills_nobody(tmp_path):
+    now = this_process()
+    run = at_work(make_run(tmp_path), "running", **{**now, "pid_started": now["pid_started"] + 1.0})
+    assert look(tmp_path, FakeEngine(**{f"{run.id}.1": Gone()})) == [(run.id, "adopted")]
+
+
 def test_a_number_used_again_by_another_process_is_not_taken_for_the_run(tmp_path):
     run = at_work(make_run(tmp_path), "running", pid=os.getppid(), pid_started=12345.0, heartbeat=1.0)
     engine = FakeEngine(**{f"{run.id}.1": Gone()})

@@ -11,7 +11,7 @@ import pytest
 from workshop import Workshop, kill, until, zombies
 
 from app import control, processes
-from app.engines import Gone
+from app.engines import Gone, Need, Running
 
 
 @pytest.fixture
@@ -84,12 +84,13 @@ def test_worker_and_job_killed_together_end_in_interrupted_at_the_next_start(sho
 
 
 def test_a_training_that_outlived_worker_and_guard_is_adopted_and_goes_on_to_its_end(shop):
-    run, second = shop.new_run(steps=60, seconds=0.1), shop.new_run(steps=2)
+    run, second = shop.new_run(steps=100, seconds=0.1), shop.new_run(steps=2)
     worker = shop.start_worker()
     name = shop.start(run)
     shop.until_step(run, 6)
     pid = run.state().pid
     os.kill(worker.pid, signal.SIGSTOP)  # so that it cannot end the group when the guard goes
+    until(lambda: psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED)
     kill(shop.record(name).guard)
     kill(worker.pid)
     step = run.state().step
@@ -97,9 +98,11 @@ def test_a_training_that_outlived_worker_and_guard_is_adopted_and_goes_on_to_its
     shop.start(second)
     shop.until_step(run, step + 10)
     assert (run.state().name, run.state().pid) == ("running", pid)
-    assert second.state().name in ("queued", "starting")  # the device is still the first one's
+    assert isinstance(shop.engine.poll()[name], Running)
     shop.until_state(run, "done")
     shop.until_state(second, "done")
+    # The device was the first one's until its end.
+    assert second.history("step")[0]["time"] > run.history("step")[-1]["time"]
     assert run.newest_attempt() == 1
 
 
@@ -152,6 +155,16 @@ def test_ctrl_c_on_the_worker_saves_says_so_and_leaves_the_queue(shop):
     assert waiting.state().name == "queued"
     shop.start_worker()
     shop.until_state(waiting, "done")
+
+
+def test_the_other_queue_does_not_wait_for_a_training(shop):
+    run = shop.new_run(steps=1000)
+    shop.start_worker()
+    shop.start(run)
+    shop.until_step(run, 1)
+    shop.engine.submit("picture", 1, Need(kind="generate"))
+    until((shop.data / "picture.1.drawn").exists)
+    assert run.state().name == "running"
 
 
 def test_a_second_worker_is_refused_with_the_number_of_the_first(shop):

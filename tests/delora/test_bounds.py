@@ -62,7 +62,7 @@ def test_displacement_never_leaves_the_bound_at_absurd_learning_rates(name):
     generator = torch.Generator().manual_seed(1)
     x, eye, furthest = torch.randn(64, IN, generator=generator), torch.eye(IN), 0.0
     target = torch.randn(64, OUT, generator=generator) * 100  # further away than any bound
-    for step in range(1000):
+    for step in range(1000 if BOUNDED[name]["method"] == "delora" else 250):
         loss = (net["to_q"](x) - target).square().mean() * (-1 if step % 50 < 3 else 1)
         optimizer.zero_grad()
         loss.backward()

@@ -1,6 +1,7 @@
-"""The worked example of docs/adding-a-method.md runs as it stands, and its method gets everything for nothing."""
+"""The code in the documentation runs as it stands."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,21 @@ def test_the_example_computes_veras_equation(example):
     x = torch.randn(4, 12).double()
     linear = layer["q"]
     torch.testing.assert_close(linear(x), nn.functional.linear(x, linear.weight + dw, linear.bias))
+
+
+def test_ten_lines_attach_train_save_load_and_merge(tmp_path, monkeypatch):
+    """The lines of the package's docstring, with a look at the model after each change."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    code = textwrap.dedent(delora.__doc__.split("\n\n", 1)[1])
+    before, after = code.split("adapter.detach()")
+    names = {}
+    exec(before, names)
+    model, x = names["model"], torch.randn(7, 32)
+    trained = model(x)
+    names["adapter"].strength = 0
+    base = model(x)
+    assert not torch.allclose(trained, base, atol=1e-2)
+    exec("adapter.detach()" + after, names)
+    torch.testing.assert_close(model(x), trained, rtol=1e-5, atol=1e-5)
+    assert not any("adapters" in name for name, _ in model.named_modules())

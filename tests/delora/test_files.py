@@ -145,3 +145,18 @@ def test_a_state_that_does_not_fit_changes_nothing(make_net, randomise):
     with pytest.raises(ValueError, match="attn2.to_v.B: holds NaN"):
         adapter.load_state_dict(state)
     assert all(torch.equal(before[key], t) for key, t in adapter.state_dict().items())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_state_loaded_into_a_used_adapter_replaces_all_of_it(method, make_net, inputs, randomise):
+    """Its start too: nothing that was kept from the drawing or training before may remain."""
+    net, other, batch = make_net(), make_net(), inputs()
+    used = randomise(delora.attach(net, config(method)), seed=5)
+    net(*batch)
+    with torch.no_grad():
+        net(*batch)
+    wanted = randomise(delora.attach(other, config(method), seed=8), seed=9)
+    used.load_state_dict(wanted.state_dict())
+    assert torch.equal(net(*batch), other(*batch))
+    with torch.no_grad():
+        assert torch.equal(net(*batch), other(*batch))

@@ -71,3 +71,9 @@ def test_ticks_enclose_the_values_in_even_round_steps(low, high):
     assert 2 <= len(marks) <= 9
     steps = [b - a for a, b in zip(marks, marks[1:], strict=False)]
     assert max(steps) == pytest.approx(min(steps))
+
+
+def test_steps_are_marked_in_whole_numbers():
+    assert ticks(0, 12, whole=True) == [0, 5, 10, 15]
+    assert ticks(0, 3, whole=True) == [0, 1, 2, 3]
+    assert ticks(0, 240, whole=True) == [0, 50, 100, 150, 200, 250]

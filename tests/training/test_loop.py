@@ -18,7 +18,7 @@ from training.loop import Outcome
 from training.run import Run
 from training.trainer import Trainer
 
-# Everything random at once (noise, posterior, timesteps, order, mirroring, dropout) and a schedule that depends on time.
+# Everything random at once (noise, posterior, timesteps, order, mirroring, dropout) and a schedule with time in it.
 EVERYTHING = {
     "flip": True,
     "adapter": {"dropout": 0.2},
@@ -74,7 +74,7 @@ def test_events_tell_loss_rates_time_memory_and_each_layers_distance(make, tiny_
         assert event["lr"] == 1e-2 and event["lr_lambda"] == 4e-3
         assert event["seconds"] > 0 and event["memory_mb"] > 0
     geometry = run.history("geometry")
-    assert geometry[0]["step"] == 0 and len(geometry[0]["layers"]) == 80
+    assert geometry[0]["step"] == 0 and len(geometry[0]["layers"]) == tiny_base.capabilities.attention_layers == 56
     assert all(layer["distance"] == 0 for layer in geometry[0]["layers"].values())
     for layer in geometry[-1]["layers"].values():
         assert 0 < layer["distance"] <= layer["bound"] and layer["reach"] < layer["bound"]
@@ -84,7 +84,7 @@ def test_events_tell_loss_rates_time_memory_and_each_layers_distance(make, tiny_
 def test_a_run_killed_in_the_middle_resumes_to_the_same_adapter_bit_for_bit(make, tiny_base, tiny_folder):
     unbroken, killed = make(**EVERYTHING), make(**EVERYTHING)
     assert loop.train(unbroken, tiny_base) == Outcome.DONE
-    script = Path(__file__).with_name("killed_run.py")
+    script = Path(__file__).with_name("train_run.py")
     arguments = [sys.executable, str(script), str(tiny_folder), str(killed.path), "5"]
     path = os.pathsep.join([str(Path(delora.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(arguments, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)

@@ -80,7 +80,7 @@ def test_progress_counts_pictures_to_the_end(tiny_base):
 
 def test_another_size_fits_the_unet_or_is_refused(tiny_base):
     assert sample.generate(tiny_base, PROMPTS[:1], (0,), steps=1, size=48)[0].size == (48, 48)
-    with pytest.raises(BadInput, match="Choose a multiple of 16: 48"):
+    with pytest.raises(BadInput, match="Choose a multiple of 8: 48"):
         sample.generate(tiny_base, PROMPTS[:1], (0,), steps=1, size=50)
 
 

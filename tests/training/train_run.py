@@ -1,4 +1,4 @@
-"""Trains a run and kills itself with SIGKILL in the middle: python killed_run.py MODEL_FOLDER RUN_FOLDER STEP."""
+"""Trains a run in a process of its own: python train_run.py MODEL_FOLDER RUN_FOLDER [STEP TO KILL ITSELF AT]."""
 
 import os
 import signal
@@ -12,12 +12,13 @@ def main() -> None:
 
     run = Run(Path(sys.argv[2]))
     base = models.load_base(sys.argv[1], data=run.path.parent.parent)
+    last_step = int(sys.argv[3]) if len(sys.argv) > 3 else None
 
     def die(progress):
-        if progress.phase == "train" and progress.step == int(sys.argv[3]):
+        if progress.phase == "train" and progress.step == last_step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    loop.train(run, base, progress=die)
+    print(loop.train(run, base, progress=die))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+"""The study of held-out subjects: runs that are resumed and not repeated, and a table that says what was measured."""
+
+import pytest
+
+from evaluation import prompts, runscores, samplesubjects, subject_table
+from evaluation.subject_table import Study, measure, means, named_right, table
+from training import loop
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, tiny_folder):
+    """A study of two steps on the tiny base model."""
+    tiny = {"steps": 2, "batch_size": 1, "class_pictures": 2, "class_steps": 1, "threads": 1, "adapter": {"rank": 2}}
+    folder = tmp_path_factory.mktemp("study")
+    return Study(folder, str(tiny_folder), ("lora", "delora"), "quick", tiny)
+
+
+@pytest.fixture(autouse=True)
+def tiny_judges(judge_folders, monkeypatch):
+    """The tiny judges in the place of the embedded ones, two sampler steps."""
+    folders = str(judge_folders["dino"]), str(judge_folders["clip"])
+    monkeypatch.setattr(runscores, "default_judges", lambda *_: folders)
+
+
+@pytest.fixture(scope="module")
+def poodle():
+    """A sample subject, by its shipped pictures."""
+    return samplesubjects.sample_subject("poodle")
+
+
+def test_prompts_name_places_that_the_subjects_pictures_do_not_show(poodle):
+    places = samplesubjects.unseen_places(poodle)
+    assert len(places) == 4 and not set(places) & set(poodle.places)
+    assert samplesubjects.unseen_prompts(poodle)[0].endswith(prompts.places()[places[0]])
+
+
+def test_a_subject_is_measured_once_and_read_afterwards(study, poodle, tiny_base, monkeypatch):
+    entry = measure(study, poodle, tiny_base)
+    assert set(entry["methods"]) == {"lora", "delora"}
+    assert (study.folder / "sheets" / "poodle.png").is_file()
+    runs = {method: study.run_of(poodle, method) for method in study.methods}
+    for method, run in runs.items():
+        assert run.state().name == "done" and run.spec.adapter.method == method
+        assert run.checkpoints() == [2] and len(run.samples(2)) == 16
+        assert entry["methods"][method]["dino"] == run.scores()["saves"]["2"]["dino"]
+    monkeypatch.setattr(loop, "train", lambda *a, **k: pytest.fail("trained again"))
+    assert measure(study, poodle, tiny_base) == entry
+
+
+def test_accuracy_counts_the_places_that_clip_names_right(study, poodle, tiny_base, clip):
+    run = subject_table.finish(study.run_of(poodle, "lora"), tiny_base, study.data).run
+    shares = named_right(run, 2, clip, poodle)
+    from evaluation.pictures import read_pictures
+    from training.spec import fill
+
+    known, asked = prompts.places(), [p for p in samplesubjects.unseen_places(poodle) for _ in range(4)]
+    names = list(known)
+    texts = clip.embed_texts([fill("a {subject} " + known[name], "dog") for name in names])
+    best = (clip.embed_images(read_pictures(run.samples(2))) @ texts.T).argmax(dim=1).tolist()
+    right = sum(names[b] == place for b, place in zip(best, asked, strict=True))
+    assert shares["place"] == pytest.approx(right / 16)
+
+
+def made(name, base, lora, delora, real):
+    """An entry with these DINO figures; places are named right 8, 6 and 7 times of 8."""
+
+    def part(dino, place=0.0, likeness=None):
+        common = {"dino": dino, "clip_i": 0.5, "clip_t_plain": 0.3, "place": place, "object": 1.0}
+        return common if likeness is None else {**common, "likeness": likeness}
+
+    methods = {
+        "lora": part(lora, 0.75, 100 * (lora - base) / (real - base)),
+        "delora": part(delora, 0.875, 100 * (delora - base) / (real - base)),
+    }
+    return {"subject": name, "base": part(base, 1.0), "methods": methods, "real": {"dino": real, "clip_i": 0.9}}
+
+
+def test_the_table_has_every_row_the_means_and_what_was_asked_for():
+    entries = [made("poodle", 0.4, 0.5, 0.7, 0.8), made("jeep", 0.2, 0.5, 0.5, 0.8)]
+    text = table(entries, ("lora", "delora"))
+    assert "| poodle | delora | 0.700 | 0.500 | 0.300 | 0.875 | 1.000 | 75 % |" in text
+    assert "| jeep | real pictures | 0.800 | 0.900 |  |  |  | 100 % |" in text
+    assert "| **mean** | base, class word alone | 0.300 |" in text
+    assert "lora: at least half of the way from the base to the real pictures in 1 of 2 subjects" in text
+    assert "delora: at least half of the way from the base to the real pictures in 2 of 2 subjects" in text
+    assert "place accuracy 0.88 of the base's" in text
+    assert means(entries, ("lora",))["methods"]["lora"]["likeness"] == pytest.approx(37.5)
