@@ -54,6 +54,11 @@ def test_the_example_computes_veras_equation(example):
     torch.testing.assert_close(linear(x), nn.functional.linear(x, linear.weight + dw, linear.bias))
 
 
+def test_the_readme_shows_the_lines_of_the_packages_docstring():
+    readme = (PAGE.parents[1] / "README.md").read_text("utf-8")
+    assert textwrap.dedent(delora.__doc__.split("\n\n", 1)[1]).strip() in readme
+
+
 def test_ten_lines_attach_train_save_load_and_merge(tmp_path, monkeypatch):
     """The lines of the package's docstring, with a look at the model after each change."""
     monkeypatch.chdir(tmp_path)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from training.pretrain import cache
-from training.pretrain.jobs import Job, autocast, device_for, learning_rate, optimizer, parser
+from training.pretrain.jobs import Job, autocast, continued, device_for, learning_rate, optimizer, parser
 
 CHANNELS = (16, 32, 96, 192)
 LATENT_CHANNELS = 8
@@ -110,7 +110,9 @@ def train(args) -> None:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
     opt = optimizer(trained, 1e-3, betas=(0.9, 0.99))
-    name = "decoder" if args.decoder_only else "autoencoder"
+    name = "autoencoder"
+    if args.decoder_only:
+        name = continued("decoder", args.out / "diffusion_pytorch_model.safetensors")
     job = Job(name, args.work, args.minutes, {"model": vae, "optimizer": opt}, fresh=args.fresh)
     peak = PEAK_LR * (0.5 if args.decoder_only else 1)
     size = args.batch or 16
@@ -143,7 +145,7 @@ def train(args) -> None:
         fold_statistics(vae, pictures)
     job.report({"final_psnr": round(psnr(vae, held_back, HELD_BACK), 2)})
     vae.save_pretrained(args.out)
-    (args.out / f"{name}.json").write_text(json.dumps(job.log, indent=1))
+    (args.out / f"{name.partition('-')[0]}.json").write_text(json.dumps(job.log, indent=1))
 
 
 def load(folder: Path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import hashlib
 import json
 import math
 import os
@@ -71,6 +72,12 @@ def optimizer(model: nn.Module, weight_decay: float, betas: tuple[float, float] 
             (rest if plain else matrices).append(p)
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=1e-6, fused=True)
+
+
+def continued(part: str, start: Path) -> str:
+    """Name of the job that goes on with `part` from the weight file `start`: another start is another job."""
+    with start.open("rb") as file:
+        return f"{part}-{hashlib.file_digest(file, 'sha256').hexdigest()[:8]}"
 
 
 class Job:

@@ -21,7 +21,7 @@ from torch import nn
 
 from training.pretrain import autoencoder, cache
 from training.pretrain.clip import Captions
-from training.pretrain.jobs import Job, autocast, device_for, optimizer, parser
+from training.pretrain.jobs import Job, autocast, continued, device_for, optimizer, parser
 from training.pretrain.tokenizer import world_tokenizer
 
 WIDTHS, HEADS, TEXT_WIDTH = (96, 192, 256), (3, 6, 8), 192  # heads are 32 wide
@@ -162,7 +162,9 @@ def train(args) -> None:
         for g in opt.param_groups
         for is_text in (False, True)
     ]
-    job = Job("unet", args.work, args.minutes, {"model": model, "ema": ema, "optimizer": opt}, fresh=args.fresh)
+    weights = "unet/diffusion_pytorch_model.safetensors"
+    name = continued("unet", args.resume_from / weights) if args.resume_from else "unet"
+    job = Job(name, args.work, args.minutes, {"model": model, "ema": ema, "optimizer": opt}, fresh=args.fresh)
     noise_schedule = scheduler()
     levels = NoiseLevels(noise_schedule.alphas_cumprod)
     for step in job.steps():
