@@ -59,16 +59,14 @@ class Study:
 
     def _new_run(self, subject: SampleSubject, method: str) -> Run:
         caps = models.describe(self.base, self.data)
-        spec = presets.make_spec(
-            "embedded" if caps.embedded else "sd",
-            method,
-            self.effort,
-            name=subject.name,
-            class_word=subject.class_word,
-            base=self.base,
-            sample={"prompts": samplesubjects.unseen_prompts(subject), "seeds": SEEDS},
-            **self.changes,
-        )
+        own = {
+            "name": subject.name,
+            "class_word": subject.class_word,
+            "base": self.base,
+            "sample": {"prompts": samplesubjects.unseen_prompts(subject), "seeds": SEEDS},
+        }
+        kind = "embedded" if caps.embedded else "sd"
+        spec = presets.make_spec(kind, method, self.effort, **presets.merged(own, self.changes))
         spec = spec.model_copy(update={"save_every": spec.steps})
         cleaned = self.folder / "pictures" / subject.name
         if not cleaned.is_dir():

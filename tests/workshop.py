@@ -18,7 +18,7 @@ from training import rundir
 from training.run import Run
 from training.spec import RunSpec
 
-WAIT_SECONDS = 40  # the machine may be busy; nothing waits this long when it works
+WAIT_SECONDS = 120  # the machine may be busy; nothing waits nearly this long when it works
 
 
 def make_run(data: Path, **how) -> Run:

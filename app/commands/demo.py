@@ -29,5 +29,7 @@ def demo(
         "adapter": {"method": method},
         "sample": {"prompts": unseen_prompts(chosen)},
     }
+    if effort == "quick":  # a first look: fewer class pictures, saves and sampler steps
+        values |= {"class_pictures": 24, "save_every": 60, "sample": {**values["sample"], "steps": 15}}
     run, base = new_run(list(chosen.pictures), values, effort, data)
     finish(run, base, as_json, sheet=True)

@@ -271,6 +271,16 @@ def test_scoring_a_folder_of_generated_pictures_gives_their_prompts_without_the_
     assert json.loads(result.stdout)["per_image"]["dino"] == pytest.approx(mean_cosines(drawn, own))
 
 
+def test_the_benchmark_draws_25_prompts_with_adapter_and_base(trained):
+    data, document = trained
+    result = delora("score", document["run"], "--benchmark", "live", "--seeds", 1, "--json", "--data", data)
+    assert result.exit_code == 0, (result.output, result.exception)
+    scored = json.loads(result.stdout)
+    assert scored["adapter"]["pictures"] == scored["base"]["pictures"] == len(scored["prompts"]) == 25
+    assert scored["adapter"]["dino"] != scored["base"]["dino"]
+    assert (rundir.open_run(data, document["run"]).path / "benchmark-live-step-000002.json").is_file()
+
+
 def test_export_writes_each_format_and_checks_what_diffusers_can_load(trained, tmp_path):
     data, document = trained
     for kind, name in (

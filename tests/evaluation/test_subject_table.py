@@ -3,7 +3,7 @@
 import pytest
 
 from evaluation import prompts, runscores, samplesubjects, subject_table
-from evaluation.subject_table import Study, measure, means, named_right, table
+from evaluation.subject_table import Study, means, measure, named_right, table
 from training import loop
 
 
@@ -11,13 +11,14 @@ from training import loop
 def study(tmp_path_factory, tiny_folder):
     """A study of two steps on the tiny base model."""
     tiny = {"steps": 2, "batch_size": 1, "class_pictures": 2, "class_steps": 1, "threads": 1, "adapter": {"rank": 2}}
+    tiny["sample"] = {"steps": 2}
     folder = tmp_path_factory.mktemp("study")
     return Study(folder, str(tiny_folder), ("lora", "delora"), "quick", tiny)
 
 
 @pytest.fixture(autouse=True)
 def tiny_judges(judge_folders, monkeypatch):
-    """The tiny judges in the place of the embedded ones, two sampler steps."""
+    """The tiny judges in the place of the embedded ones."""
     folders = str(judge_folders["dino"]), str(judge_folders["clip"])
     monkeypatch.setattr(runscores, "default_judges", lambda *_: folders)
 
@@ -76,7 +77,7 @@ def made(name, base, lora, delora, real):
 
 
 def test_the_table_has_every_row_the_means_and_what_was_asked_for():
-    entries = [made("poodle", 0.4, 0.5, 0.7, 0.8), made("jeep", 0.2, 0.5, 0.5, 0.8)]
+    entries = [made("poodle", 0.4, 0.5, 0.7, 0.8), made("jeep", 0.2, 0.5, 0.51, 0.8)]
     text = table(entries, ("lora", "delora"))
     assert "| poodle | delora | 0.700 | 0.500 | 0.300 | 0.875 | 1.000 | 75 % |" in text
     assert "| jeep | real pictures | 0.800 | 0.900 |  |  |  | 100 % |" in text

@@ -75,12 +75,12 @@ def render(
         if masks:
             np.lib.format.open_memmap(folder / "masks.npy", "w+", np.uint8, shape).flush()
     planned.write_text(json.dumps(plan))
-    todo = [chunk for chunk in range(chunks) if not (folder / "chunks" / f"{chunk}.jsonl").exists()]
-    if todo:
+    missing = [chunk for chunk in range(chunks) if not (folder / "chunks" / f"{chunk}.jsonl").exists()]
+    if missing:
         with ProcessPoolExecutor(workers) as pool:
-            for done, chunk in enumerate(pool.map(partial(_render_chunk, folder, draw, seed), todo), 1):
-                if done % 20 == 0 or done == len(todo):
-                    print(f"{folder}: {done} of {len(todo)} chunks (last {chunk})", flush=True)
+            for done, chunk in enumerate(pool.map(partial(_render_chunk, folder, draw, seed), missing), 1):
+                if done % 20 == 0 or done == len(missing):
+                    print(f"{folder}: {done} of {len(missing)} chunks (last {chunk})", flush=True)
     lines = "".join((folder / "chunks" / f"{chunk}.jsonl").read_text() for chunk in range(chunks))
     _write(folder / "meta.jsonl", lines)
     return open(folder)

@@ -72,14 +72,14 @@ def _rolling(rng, low: float, high: float, swing: float = 14) -> np.ndarray:
     return (_height(rng, low, high) + bump * 2 * swing).astype(int)
 
 
-def grass(rng):
+def _grass(rng):
     blades = noise(rng, (160, 80)) * 0.6 + noise(rng, (6, 12)) * 0.4
     return _split(
         _sky(rng), blend((30, 110, 30), (130, 205, 70), blades), _rolling(rng, 0.35, 0.55, 6), ("sky", "grass")
     )
 
 
-def snow(rng):
+def _snow(rng):
     ground = blend((196, 210, 232), (255, 255, 255), noise(rng, (3, 8, 60)))
     image, seg = _split(
         _sky(rng, (140, 160, 190), (220, 228, 238), 0.5), ground, _rolling(rng, 0.35, 0.55), ("sky", "earth")
@@ -90,7 +90,7 @@ def snow(rng):
     return image, seg
 
 
-def beach(rng):
+def _beach(rng):
     sand = blend((222, 190, 130), (250, 228, 178), noise(rng, (120, 160, 10)))
     horizon = _height(rng, 0.25, 0.4)
     shore = horizon + _height(rng, 0.1, 0.18) + (noise(rng, (3, 6), CANVAS_PX, 8)[0] * 8).astype(int)
@@ -102,7 +102,7 @@ def beach(rng):
     return np.where(foam[..., None], 250, image), np.where(on_sand, ade("sand"), seg)
 
 
-def desert(rng):
+def _desert(rng):
     waves = np.sin((np.arange(CANVAS_PX)[:, None] + 18 * noise(rng, (3, 5))) * rng.uniform(0.5, 0.8)) * 0.5 + 0.5
     dunes = blend((196, 118, 52), (240, 178, 98), waves * 0.35 + noise(rng, (3, 6)) * 0.65)
     return _split(
@@ -110,7 +110,7 @@ def desert(rng):
     )
 
 
-def street(rng):
+def _street(rng):
     image, seg = _sky(rng, (120, 160, 200), (215, 225, 235)), np.full((CANVAS_PX, CANVAS_PX), ade("sky"))
     base, x = _height(rng, 0.45, 0.55), 0
     while x < CANVAS_PX:  # a row of houses with lit windows
@@ -132,7 +132,7 @@ def street(rng):
     return image, seg
 
 
-def night(rng):
+def _night(rng):
     y = np.linspace(0, 1, CANVAS_PX, dtype=np.float32)[:, None].repeat(CANVAS_PX, 1)
     sky = blend((8, 10, 38), (44, 40, 96), y * 1.4)
     for _ in range(70):
@@ -145,7 +145,7 @@ def night(rng):
     return _split(np.float32(canvas), ground, _rolling(rng, 0.55, 0.7, 10), ("sky", "grass"))
 
 
-def underwater(rng):
+def _underwater(rng):
     y = np.linspace(0, 1, CANVAS_PX, dtype=np.float32)[:, None].repeat(CANVAS_PX, 1)
     image = blend((60, 190, 220), (8, 52, 110), y)
     x = np.arange(CANVAS_PX)[None, :] + y * rng.uniform(-60, 60)
@@ -161,7 +161,7 @@ def underwater(rng):
     return np.float32(canvas), seg
 
 
-def forest(rng):
+def _forest(rng):
     image = blend((10, 46, 22), (70, 130, 50), noise(rng, (10, 24, 60)))
     seg = np.full((CANVAS_PX, CANVAS_PX), ade("tree"))
     floor_at = _height(rng, 0.62, 0.75)
@@ -176,7 +176,7 @@ def forest(rng):
     return image, seg
 
 
-def bricks(rng):
+def _bricks(rng):
     mortar = np.float32((206, 198, 188))
     image = np.tile(mortar, (CANVAS_PX, CANVAS_PX, 1))
     tone, height, width = np.float32((172, 74, 52)), 11, 24
@@ -191,7 +191,7 @@ def bricks(rng):
     return image, seg
 
 
-def table(rng):
+def _table(rng):
     wall = blend(
         *[(np.float32(c) * s) for c, s in (((214, 200, 178), 0.96), ((226, 214, 196), 1.0))], noise(rng, (3, 6))
     )
@@ -203,7 +203,7 @@ def table(rng):
     return _split(wall, wood, _flat(rng, 0.45, 0.6), ("wall", "table"))
 
 
-def mountains(rng):
+def _mountains(rng):
     image, seg = _sky(rng, (96, 150, 220), (222, 232, 244), 0.6), np.full((CANVAS_PX, CANVAS_PX), ade("sky"))
     rows = np.arange(CANVAS_PX)[:, None]
     columns = np.arange(CANVAS_PX, dtype=np.float32)
@@ -222,7 +222,7 @@ def mountains(rng):
     return np.where(below[..., None], meadow, image), np.where(below, ade("field"), seg)
 
 
-def space(rng):
+def _space(rng):
     glow = noise(rng, (3, 6, 12))
     image = blend((4, 2, 14), (70, 20, 104), np.clip(glow * 2.2 - 0.9, 0, 1))
     canvas = Image.fromarray(image.astype(np.uint8))
@@ -256,18 +256,18 @@ class Place:
 
 
 PLACES = (
-    Place("grass", ("on the grass", "in a meadow"), grass),
-    Place("snow", ("in the snow", "on snow"), snow, (0.97, 1.0, 1.04)),
-    Place("beach", ("on the beach", "on a sandy beach"), beach, (1.02, 1.0, 0.97)),
-    Place("desert", ("in the desert", "on a sand dune"), desert, (1.04, 0.99, 0.92)),
-    Place("street", ("on a city street", "in the city"), street),
-    Place("night", ("at night", "under the night sky"), night, (0.72, 0.74, 0.9)),
-    Place("underwater", ("under water", "in the deep sea"), underwater, (0.8, 0.95, 1.05)),
-    Place("forest", ("in the forest", "between trees"), forest, (0.9, 0.97, 0.86)),
-    Place("bricks", ("in front of a brick wall", "by a brick wall"), bricks),
-    Place("table", ("on a wooden table", "on a table"), table, (1.02, 1.0, 0.96)),
-    Place("mountains", ("in the mountains", "in front of mountains"), mountains),
-    Place("space", ("in space", "in outer space"), space, (0.88, 0.86, 0.96)),
+    Place("grass", ("on the grass", "in a meadow"), _grass),
+    Place("snow", ("in the snow", "on snow"), _snow, (0.97, 1.0, 1.04)),
+    Place("beach", ("on the beach", "on a sandy beach"), _beach, (1.02, 1.0, 0.97)),
+    Place("desert", ("in the desert", "on a sand dune"), _desert, (1.04, 0.99, 0.92)),
+    Place("street", ("on a city street", "in the city"), _street),
+    Place("night", ("at night", "under the night sky"), _night, (0.72, 0.74, 0.9)),
+    Place("underwater", ("under water", "in the deep sea"), _underwater, (0.8, 0.95, 1.05)),
+    Place("forest", ("in the forest", "between trees"), _forest, (0.9, 0.97, 0.86)),
+    Place("bricks", ("in front of a brick wall", "by a brick wall"), _bricks),
+    Place("table", ("on a wooden table", "on a table"), _table, (1.02, 1.0, 0.96)),
+    Place("mountains", ("in the mountains", "in front of mountains"), _mountains),
+    Place("space", ("in space", "in outer space"), _space, (0.88, 0.86, 0.96)),
 )
 
 
