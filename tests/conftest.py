@@ -4,6 +4,10 @@ import pytest
 import tinymodels
 import tinypipeline
 
+from training import guard
+
+guard.prepare()  # before any test module's first import of diffusers, transformers or peft
+
 
 @pytest.fixture(scope="session")
 def sd15_folder(tmp_path_factory):
