@@ -19,11 +19,14 @@ import time
 import warnings
 from collections.abc import Callable
 
-import peft
 import torch
 from torch import nn
 
 import delora
+from training import guard
+
+guard.prepare()  # a torchvision that does not match torch would end peft's import
+import peft  # noqa: E402
 
 LAYERS = ((320, 4096), (640, 1024), (1280, 256), (1280, 64))  # width, tokens: Stable Diffusion 1.5 at 512 px
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0")

@@ -22,6 +22,7 @@ before any generator was judged by them. **Do not compare its scores with publis
 
 ```python
 from diffusers import StableDiffusionPipeline
+
 pipe = StableDiffusionPipeline.from_pretrained("assets/embedded/pipeline")
 pipe("a red car in the snow", num_inference_steps=25, guidance_scale=3).images[0]
 ```

@@ -318,7 +318,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(tmp_path, tiny_folder, subject_fold
     command += ["--base", str(tiny_folder), "--class-word", "dog", "--data", str(tmp_path), *QUICK]
     command[command.index("--steps") + 1] = command[command.index("--save-every") + 1] = "100000"
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 400
     while not any(run.history("step") for run in rundir.list_runs(tmp_path)):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.2)

@@ -19,7 +19,7 @@ def test_two_processes_learn_what_one_with_twice_the_accumulation_learns(tmp_pat
     alone = tinypipeline.run(tmp_path, tiny_folder, steps=3, gradient_accumulation=2)
     spread = tinypipeline.run(tmp_path, tiny_folder, steps=3)
     loop.train(alone, tiny_base)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     script = Path(__file__).with_name("train_run.py")
     path = os.pathsep.join([str(Path(delora.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(

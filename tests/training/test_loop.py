@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import delora
-from training import loop, memory, precision, rundir, validate
+from training import checkpoint, loop, memory, precision, rundir, validate
 from training.errors import BadInput, Superseded
 from training.loop import Outcome
 from training.run import Run
@@ -179,6 +179,7 @@ def test_out_of_memory_steps_down_once_and_learns_the_same(make, tiny_base, monk
     assert "Memory ran out at step 1" in tight.events("note")[0]["words"]
     losses = [[e["loss"] for e in run.history("step")] for run in (plain, tight)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert checkpoint.read(tight.checkpoint(2))["plan"] == {"micro_batch": 1, "checkpointing": True}
     assert not tiny_base.unet.is_gradient_checkpointing
 
 
