@@ -7,13 +7,16 @@ from training.run import Run
 
 
 def best_step(run: Run) -> int:
-    """The recommended save, or else the last one. Raises BadInput where nothing is saved yet."""
+    """The recommended save, else the one that ignores least of the prompt, else the last one.
+
+    Raises BadInput where nothing is saved yet.
+    """
     saved = run.checkpoints()
     if not saved:
         raise BadInput(f"Run {run.id} has no save yet.", "Wait for the first one, or train it further.", field="run")
-    scores = run.scores()
-    recommended = scores and scores["recommendation"]["step"]
-    return recommended if recommended in saved else saved[-1]
+    advice = (run.scores() or {}).get("recommendation", {})
+    wanted = advice.get("step") or advice.get("instead")
+    return wanted if wanted in saved else saved[-1]
 
 
 def device() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evaluation.pictures import read_pictures, write_picture
-from training import atomic, sample
+from training import atomic, precision, sample
 from training.errors import from_os_error
 from training.run import Run
 
@@ -21,6 +21,7 @@ def base_pictures(
     guidance: float,
     negative: str = "",
     size: int | None = None,
+    mixed_precision: str = "no",
     progress: Callable[[float, int], None] | None = None,
 ) -> list:
     """One picture for each (prompt, seed), prompt by prompt; those drawn before come from the data folder.
@@ -28,6 +29,7 @@ def base_pictures(
     The folder's name is a hash of everything that the pictures depend on. `base` must carry no active adapter.
     """
     settings = {"steps": steps, "guidance": guidance, "negative": negative, "size": size}
+    settings["mixed_precision"] = mixed_precision
     facts = {"base": base.fingerprint, "dtype": str(base.unet.dtype), **settings}
     pairs = [(prompt, seed) for prompt in prompts for seed in seeds]
     paths = {pair: _path(data, {**facts, "prompt": pair[0], "seed": pair[1]}) for pair in pairs}
@@ -53,6 +55,7 @@ def draw_base(run: Run, base, data: Path, progress: Callable[[float, int], None]
     spec = run.spec
     sampling, prompts = spec.sample, [spec.prompt(text, plain=True) for text in spec.sample.prompts]
     settings = sampling.model_dump(include={"steps", "guidance", "negative"})
+    settings["mixed_precision"] = precision.choose(spec.mixed_precision, base.unet.device)
     images = base_pictures(
         base, prompts, list(sampling.seeds), data, size=spec.resolution, progress=progress, **settings
     )

@@ -19,15 +19,17 @@ class Recommendation:
         step: the recommended step, or None where no save qualifies.
         reason: the sentences the page and the command line show.
         ties: later qualifying saves within the same standard error, in order.
+        instead: where no save obeys enough to be recommended, the one that ignores least of the prompt.
     """
 
     step: int | None
     reason: str
     ties: tuple[int, ...] = ()
+    instead: int | None = None
 
     def to_dict(self) -> dict:
         """Ready for JSON."""
-        return {"step": self.step, "reason": self.reason, "ties": list(self.ties)}
+        return {"step": self.step, "reason": self.reason, "ties": list(self.ties), "instead": self.instead}
 
 
 def recommend(
@@ -58,6 +60,7 @@ def recommend(
         return Recommendation(
             None,
             f"Every save that looks like {subject} ignores part of the prompt. Step {least} ignores least.",
+            instead=least,
         )
     best = max(obeying.values(), key=lambda s: s.dino)
     within = [step for step, s in obeying.items() if s.dino >= best.dino - best.dino_stderr]

@@ -106,6 +106,7 @@ def spec(folder: Path, **changes):
         "class_pictures": 3,
         "class_steps": 2,
         "threads": 1,
+        "mixed_precision": "no",
         "adapter": {"rank": 4},
         "sample": {"prompts": ("a {subject} in the snow",), "seeds": (0, 1), "steps": 2, "guidance": 3.0},
     }

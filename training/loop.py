@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from training import atomic, checkpoint, dreambooth, memory, precision, priors
+from training import atomic, checkpoint, dreambooth, lifecycle, memory, precision, priors
 from training.errors import BadInput, RunFailed, Stopped, StudioError, Superseded
 from training.run import Follower, Run
 from training.signals import stop_on_signals
-from training.states import this_process
-from training.trainer import Diverged, Trainer
+from training.trainer import Trainer
 
 if TYPE_CHECKING:
     from delora import Adapter
@@ -82,19 +81,19 @@ def train(
     with run.training_lock(), stop_on_signals(run):
         if run.attempt is None:
             run.begin_attempt()
-        _take_up(run)
+        lifecycle.take_up(run)
         try:
             outcome = _Loop(run, base, on_save, progress, data or run.path.parent.parent).go()
         except Superseded:
             raise
         except Stopped:
-            run.set_state("stopped", **_ended(run))
+            run.set_state("stopped", **lifecycle.ended(run))
             outcome = Outcome.STOPPED
         except Exception as error:
-            message, remedy, cause = _explain(error, run.latest_checkpoint())
+            message, remedy, cause = lifecycle.explain(error, run.latest_checkpoint())
             with (run.path / "log.txt").open("a", encoding="utf-8") as log:
                 log.write(traceback.format_exc())
-            run.set_state("failed", message=message, remedy=remedy, cause=cause, **_ended(run))
+            run.set_state("failed", message=message, remedy=remedy, cause=cause, **lifecycle.ended(run))
             if isinstance(error, StudioError) and not isinstance(error, RunFailed):
                 raise
             outcome = Outcome.FAILED
@@ -204,7 +203,7 @@ class _Loop:
         self.run.set_state("stopping")
         if trainer.step not in (0, trainer.saved_step):
             trainer.save()
-        self.run.set_state("stopped", step=trainer.step, **_ended(self.run))
+        self.run.set_state("stopped", step=trainer.step, **lifecycle.ended(self.run))
         return Outcome.STOPPED
 
     def _stop_asked(self) -> bool:
@@ -238,37 +237,3 @@ class _Loop:
         if time.monotonic() - self.last_beat > BEAT_SECONDS:
             self.run.beat(**changes)
             self.last_beat = time.monotonic()
-
-
-def _take_up(run: Run) -> None:
-    """Bring the run to state running, held by this process, whatever state a crash left it in."""
-    state = run.state()
-    if state.name in ("running", "stopping") and not (state.alive and state.pid == this_process()["pid"]):
-        state = run.set_state("interrupted")  # the lock is ours, so whoever wrote that is gone
-    if state.name in ("queued", "stopped", "interrupted", "failed"):
-        run.set_state("starting")
-    run.set_state("running", heartbeat=time.time(), **this_process())
-
-
-def _ended(run: Run) -> dict:
-    return {"phase": "", "pid": None, "pid_started": None, "saved_step": run.latest_checkpoint()}
-
-
-def _explain(error: Exception, saved: int | None) -> tuple[str, str, str]:
-    """Message, remedy and cause for a person, where step `saved` is the newest save."""
-    if isinstance(error, Diverged):
-        return (
-            f"The numbers broke down at step {error.args[0]} (NaN), so training ended itself. The broken step was not "
-            "saved." + (f" Step {saved} is good and can be used." if saved else ""),
-            "Usual causes: a learning rate too high, or half precision.",
-            "nan",
-        )
-    if memory.is_out_of_memory(error):
-        return (
-            "Memory ran out, also after the step down to fewer pictures at once and gradient checkpointing.",
-            "Close other programs and resume, or choose a smaller batch or resolution.",
-            "memory",
-        )
-    if isinstance(error, StudioError):
-        return error.message, error.remedy, "disk" if "disk" in error.message.lower() else "error"
-    return f"{type(error).__name__}: {error}", "The whole report is in the run's log.txt.", "error"

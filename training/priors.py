@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training import atomic, codec, sample
+from training import atomic, codec, precision, sample
 from training.errors import Stopped, from_os_error
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def class_pictures(
                 guidance=spec.sample.guidance,
                 batch=batch,
                 size=spec.resolution,
+                mixed_precision=precision.choose(spec.mixed_precision, base.unet.device),
             )
             for seed, image in zip(seeds, images, strict=True):
                 _write_png(image, paths[seed])
@@ -102,6 +103,7 @@ def _settings(base: BaseModel, spec: RunSpec) -> dict:
         "version": VERSION,
         "base": base.fingerprint,
         "dtype": str(base.unet.dtype),
+        "mixed_precision": precision.choose(spec.mixed_precision, base.unet.device),
         "prompt": spec.class_prompt,
         "steps": spec.class_steps,
         "guidance": spec.sample.guidance,

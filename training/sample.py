@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from training import atomic, codec
+from training import atomic, codec, precision
 from training.errors import BadInput, from_os_error
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def generate(
     batch: int = 8,
     progress: Callable[[float, int], None] | None = None,
     size: int | None = None,
+    mixed_precision: str = "no",
 ) -> list[Image.Image]:
     """One picture for each prompt and seed, prompt by prompt.
 
@@ -61,6 +62,7 @@ def generate(
         batch: pictures drawn at once.
         progress: called with (pictures done, pictures in all) after each sampler step, the first as a fraction.
         size: edge in pixels, a multiple of the autoencoder's factor; None is the base model's own.
+        mixed_precision: of the UNet's work, as `precision.choose` gives it; "no" is that of its weights.
 
     Raises:
         BadInput: a size that does not fit.
@@ -80,7 +82,8 @@ def generate(
                 if progress:
                     progress(done + share * count, len(jobs))
 
-            latents = _denoise(base, noise, wanted, unwanted, steps, guidance, tell)
+            with precision.drawing(mixed_precision, base.unet.device):
+                latents = _denoise(base, noise, wanted, unwanted, steps, guidance, tell)
             images += codec.decode_latents(base, latents)
     return images
 
@@ -101,7 +104,8 @@ def draw(
     spec = run.spec
     prompts = [spec.prompt(text, plain=adapter is None) for text in spec.sample.prompts]
     settings = spec.sample.model_dump(include={"seeds", "steps", "guidance", "negative"})
-    images = generate(base, prompts, **settings, adapter=adapter, size=spec.resolution, progress=progress)
+    settings |= {"size": spec.resolution, "mixed_precision": precision.choose(spec.mixed_precision, base.unet.device)}
+    images = generate(base, prompts, **settings, adapter=adapter, progress=progress)
     folder = run.samples_folder(step)
     try:
         with atomic.new_folder(folder) as new:
@@ -143,7 +147,7 @@ def _denoise(
     x = noise.to(base.unet.device, base.unet.dtype) * scheduler.init_noise_sigma
     for i, t in enumerate(scheduler.timesteps):
         doubled = x if unwanted is None else torch.cat([x, x])
-        prediction = base.unet(scheduler.scale_model_input(doubled, t), t, texts, return_dict=False)[0]
+        prediction = base.unet(scheduler.scale_model_input(doubled, t), t, texts, return_dict=False)[0].to(x.dtype)
         if unwanted is not None:
             without, with_prompt = prediction.chunk(2)
             prediction = without + guidance * (with_prompt - without)

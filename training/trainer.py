@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-import delora
 from training import checkpoint, memory, precision
+from training.adapting import attach, relative_geometry
 from training.dreambooth import DreamBooth
 from training.errors import BadInput
 from training.memory import Plan
@@ -228,21 +228,8 @@ class Trainer:
     # What is kept
 
     def geometry(self) -> dict[str, Any]:
-        """The event with each layer's distance from its pretrained weight and its limits, all in units of ||W||_F."""
-
-        def relative(value: float | None, layer: Any) -> float | None:
-            return None if value is None else float(f"{value / layer.weight_norm:.6g}")
-
-        layers = {
-            layer.name: {
-                "distance": relative(layer.distance, layer),
-                "bound": relative(layer.bound, layer),
-                "reach": relative(layer.reach, layer),
-                "lambda": layer.lambda_,
-            }
-            for layer in self.adapter.geometry()
-        }
-        return {"kind": "geometry", "step": self.step, "layers": layers}
+        """The event with each layer's distance from its pretrained weight and its limits."""
+        return {"kind": "geometry", "step": self.step, "layers": relative_geometry(self.adapter)}
 
     def save(self) -> None:
         """Write the checkpoint of this step, and remove old ones by the rule."""
@@ -259,13 +246,3 @@ class Trainer:
             self.run.append_event({"kind": "save", "step": self.step, "removed": removed})
         self.accelerator.wait_for_everyone()
         self.saved_step = self.step
-
-
-def attach(base: BaseModel, spec: RunSpec) -> delora.Adapter:
-    """A new adapter for a spec on its base model. Raises BadInput naming the setting that does not fit."""
-    try:
-        return delora.attach(base.unet, spec.adapter.to_config(spec.targets), seed=spec.seed)
-    except ValueError as error:
-        field = str(error).partition(":")[0]
-        where = field if field == "targets" else f"adapter.{field}"
-        raise BadInput(str(error), "", where if field.isidentifier() else "adapter") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from training import dreambooth, precision, sample
-from training.trainer import attach
+from training.adapting import attach
 
 if TYPE_CHECKING:
     from training.models import BaseModel

@@ -69,6 +69,17 @@ def test_every_save_and_the_base_model_are_drawn_and_scored(finished):
     assert scores["recommendation"]["reason"]
 
 
+def test_clip_reads_the_prompts_without_the_token(finished, judges):
+    from evaluation import encoders
+    from evaluation.pictures import read_pictures
+
+    run, _ = finished
+    clip = encoders.load("clip", judges["clip"])
+    texts = clip.embed_texts(["a dog in the snow", "a dog in the snow", "a dog on the beach", "a dog on the beach"])
+    expected = (clip.embed_images(read_pictures(run.samples(4))) * texts).sum(dim=1).tolist()
+    assert run.scores()["saves"]["4"]["per_image"]["clip_t_plain"] == pytest.approx(expected, abs=1e-6)
+
+
 def test_the_base_model_draws_the_class_word_without_the_token(finished):
     run, _ = finished
     base = open_base(run.spec.base, run.path.parent.parent)
@@ -82,6 +93,7 @@ def check_exports(run, **how):
     from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
     record = json.loads((run.path / "adapter" / "export.json").read_text())
+    assert [file["kind"] for file in record["files"]] == ["native", "kohya", "diffusers"]
     base = open_base(run.spec.base, run.path.parent.parent)
     adapter = open_save(run, base, record["step"])
     (ours,) = sample.generate(base, ["a sks dog in the snow"], [7], adapter=adapter, steps=3)
@@ -204,10 +216,14 @@ def test_only_what_is_missing_of_the_base_pictures_is_drawn(tiny_base, tmp_path,
     asked = []
     original = sample.generate
     monkeypatch.setattr(sample, "generate", lambda *a, **k: asked.append(a[1:3]) or original(*a, **k))
-    three = base_pictures(tiny_base, ["a dog", "a cat"], [0], tmp_path, **how)
+    two = base_pictures(tiny_base, ["a dog", "a cat"], [0], tmp_path, **how)
     assert asked == [(["a cat"], [0])]
-    assert np.array_equal(np.asarray(one[0]), np.asarray(three[0]))
-    assert not np.array_equal(np.asarray(three[0]), np.asarray(three[1]))
+    assert np.array_equal(np.asarray(one[0]), np.asarray(two[0]))
+    assert not np.array_equal(np.asarray(two[0]), np.asarray(two[1]))
+    base_pictures(tiny_base, ["a dog", "a cat"], [0, 1], tmp_path, **how)
+    assert asked[1:] == [(["a dog", "a cat"], [1])]
+    four = base_pictures(tiny_base, ["a dog", "a cat"], [0, 1], tmp_path, **how)
+    assert len({picture.tobytes() for picture in four}) == 4 and len(asked) == 2
 
 
 def test_a_base_model_that_is_gone_fails_with_words(tmp_path, judges):

@@ -63,7 +63,7 @@ def test_no_save_looks_like_the_subject():
 
 def test_every_save_that_looks_alike_disobeys():
     answer = told({100: made(0.40, 1.0), 200: made(0.60, 0.90), 400: made(0.70, 0.80)})
-    assert answer.step is None
+    assert (answer.step, answer.instead) == (None, 200)
     assert answer.reason == ("Every save that looks like Biscuit ignores part of the prompt. Step 200 ignores least.")
 
 

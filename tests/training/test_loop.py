@@ -301,8 +301,19 @@ def test_a_spec_that_does_not_fit_its_base_is_refused_before_a_run_is_made(tiny_
     assert "longer than" in validate.validate(long, tiny_base)[0]
 
 
-def test_auto_precision_is_full_on_a_cpu():
-    assert precision.choose("auto", "cpu") == "no" and precision.base_dtype("bf16", "cpu") == "float32"
+@pytest.mark.parametrize(("amx", "mode"), [(True, "bf16"), (False, "no")])
+def test_auto_is_half_precision_only_on_a_cpu_that_is_faster_with_it(monkeypatch, amx, mode):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert precision.choose("auto", "cpu") == mode
+    assert precision.choose("no", "cpu") == "no" and precision.base_dtype("auto", "cpu") == "float32"
+
+
+def test_bf16_learns_what_fp32_learns(make, tiny_base):
+    full, half = make(), make(mixed_precision="bf16")
+    for run in (full, half):
+        loop.train(run, tiny_base)
+    losses = [[e["loss"] for e in run.history("step")] for run in (full, half)]
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
 def test_runs_are_found_by_their_parent_after_the_parent_is_gone(make, tiny_base, tmp_path):

@@ -63,6 +63,15 @@ def test_strength_0_is_the_base_model_bit_for_bit_and_1_is_not(tiny_base, adapte
     assert np.abs(pixels(trained) - pixels(base)).max() > 2
 
 
+def test_half_precision_draws_the_same_picture_but_for_a_few_levels(tiny_base, adapter):
+    full, half = (
+        sample.generate(tiny_base, PROMPTS, (0,), adapter=adapter, steps=4, mixed_precision=mode)
+        for mode in ("no", "bf16")
+    )
+    difference = np.abs(pixels(full) - pixels(half))
+    assert 0 < difference.max() and difference.mean() < 2
+
+
 def test_drawing_leaves_the_unet_in_training_if_it_was(tiny_base):
     tiny_base.unet.train()
     sample.generate(tiny_base, PROMPTS[:1], (0,), steps=1)
