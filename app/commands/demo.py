@@ -18,7 +18,7 @@ def demo(
 ) -> None:
     """Train the built-in model on a sample subject, draw and score at each save, export, and write a contact sheet.
 
-    About two minutes on two processor cores. Nothing is downloaded.
+    One to two minutes on two processor cores. Nothing is downloaded.
     """
     from evaluation.samplesubjects import sample_subject, unseen_prompts
 
