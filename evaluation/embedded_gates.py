@@ -72,14 +72,13 @@ def draw(pipe, entries: list[dict], batch: int = BATCH) -> list[Drawn]:
 
 def render(entries: list[dict]) -> list[Drawn]:
     """Real renders of the same prompts: what a perfect generator would get from the judge."""
-    from training.pretrain.sprites import can_be_recoloured, classes, recoloured, sprite
+    from training.pretrain.sprites import can_be_recoloured, recoloured, sprite
 
     out = []
     for entry in entries:
         rng = np.random.default_rng([world.VALIDATION_SEED, entry["seed"]])
         word, colour = entry["class_word"], entry["colour"]
-        glyphs = [g for g in classes()[word]["glyphs"] if g not in world.HELD_OUT]
-        glyphs = [g for g in glyphs if not colour or can_be_recoloured(g, "3d")]
+        glyphs = [g for g in world.glyphs_of(word) if not colour or can_be_recoloured(g, "3d")]
         glyph = glyphs[rng.integers(len(glyphs))]
         cutout = recoloured(glyph, "3d", colour) if colour else sprite(glyph)
         place = next(p for p in PLACES if p.name == entry["place"])

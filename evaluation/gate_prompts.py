@@ -26,7 +26,7 @@ def write() -> None:
     rng = np.random.default_rng(2025)
 
     def prompt(word: str, place, seed: int) -> dict:
-        glyphs = [g for g in classes()[word]["glyphs"] if g not in world.HELD_OUT]
+        glyphs = world.glyphs_of(word)
         hues = classes()[word].get("hues") and any(can_be_recoloured(g, "3d") for g in glyphs)
         colour = COLOURS[rng.integers(len(COLOURS))] if hues and rng.random() < 0.7 else None
         text = world.article(f"a {colour + ' ' if colour else ''}{word} {place.phrase}")

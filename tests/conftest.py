@@ -1,12 +1,20 @@
 """What several rooms' tests share."""
 
 import pytest
+import tinyjudges
 import tinymodels
 import tinypipeline
 
 from training import guard
 
 guard.prepare()  # before any test module's first import of diffusers, transformers or peft
+
+
+@pytest.fixture(scope="session")
+def judge_folders(tmp_path_factory):
+    """Folders of a tiny random CLIP and DINO."""
+    root = tmp_path_factory.mktemp("judges")
+    return {"clip": tinyjudges.clip(root / "clip"), "dino": tinyjudges.dino(root / "dino")}
 
 
 @pytest.fixture(scope="session")

@@ -65,11 +65,12 @@ def test_a_caption_comes_back_from_its_ids(pipe):
 
 
 def test_every_latent_channel_has_unit_variance(pipe):
-    from training.pretrain import autoencoder, world
+    from training.pretrain import world
+    from training.pretrain.pixels import to_pixels
 
     pictures = np.stack([p.image for p in world.validation(60)])
     with torch.no_grad():
-        latents = pipe.vae.encode(autoencoder.to_tensor(pictures)).latent_dist.mean
+        latents = pipe.vae.encode(to_pixels(pictures)).latent_dist.mean
     assert pipe.vae.config.scaling_factor == 1
     assert torch.allclose(latents.std(dim=(0, 2, 3)), torch.ones(8), atol=0.15)
 

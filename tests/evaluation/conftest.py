@@ -1,14 +1,6 @@
 """The tiny judges, opened once."""
 
 import pytest
-import tinyjudges
-
-
-@pytest.fixture(scope="session")
-def judge_folders(tmp_path_factory):
-    """Folders of a tiny random CLIP and DINO."""
-    root = tmp_path_factory.mktemp("judges")
-    return {"clip": tinyjudges.clip(root / "clip"), "dino": tinyjudges.dino(root / "dino")}
 
 
 @pytest.fixture(scope="session")

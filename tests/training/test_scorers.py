@@ -8,7 +8,7 @@ import torch
 
 pytest.importorskip("transformers")
 
-from training.pretrain import cache, clip, dino, jobs, probe, world  # noqa: E402
+from training.pretrain import cache, captions, clip, dino, instances, jobs, probe, world  # noqa: E402
 from training.pretrain.tokenizer import world_tokenizer  # noqa: E402
 
 SMALL = clip.Role(seed=1, image_width=64, image_layers=1, text_width=64, text_layers=2, projection=32)
@@ -84,7 +84,7 @@ def test_a_text_that_is_true_of_another_picture_is_no_negative_of_it():
         ("car", "blue", first, True),
         ("dog",) + (None,) * 3,
     ]
-    assert clip.Captions._true_of(said, facts).int().tolist() == [
+    assert captions.Captions._true_of(said, facts).int().tolist() == [
         [1, 1, 0, 0],  # "a red car <first>": the unpainted car may be red
         [1, 1, 1, 1],  # "a car" says nothing of colour or place
         [0, 0, 0, 0],  # "a drawing of a blue car": none of them is drawn
@@ -137,7 +137,7 @@ def test_subject_auc_sees_a_perfect_and_a_blind_scorer():
 
 
 def test_no_subject_of_the_dino_training_is_held_out():
-    glyphs = {subject.glyph for subject in dino.subjects()}
+    glyphs = {subject.glyph for subject in instances.subjects()}
     assert not glyphs & world.HELD_OUT and {"1f697"} < glyphs
 
 
@@ -158,10 +158,10 @@ def test_dinos_vector_is_the_class_token_of_the_stock_model_after_saving(tmp_pat
 
 def test_half_of_a_batch_are_siblings_and_nobody_comes_twice():
     families = [np.arange(i, i + 6) for i in range(0, 600, 6)]
-    chosen = dino.batch_of_subjects(families, 96, np.random.default_rng(0))
+    chosen = instances.batch_of_subjects(families, 96, np.random.default_rng(0))
     assert len(set(chosen.tolist())) == 96
     sizes = np.bincount(chosen // 6, minlength=100)
-    assert (sizes >= dino.SIBLINGS).sum() >= 12
+    assert (sizes >= instances.SIBLINGS).sum() >= 12
 
 
 def _draw(seed, chunk):

@@ -1,6 +1,6 @@
 """Puts the trained parts together as one folder that stock `StableDiffusionPipeline.from_pretrained` opens.
 
-    python -m training.pretrain.assemble --vae .pretrain/vae --unet .pretrain/unet --clip .pretrain/clip-pipeline
+    python -m training.pretrain.assemble --vae .pretrain/vae --unet .pretrain/unet
 
 Tensors are written as float16 under the plain file names, with `"dtype": "float32"` where a config names one, so that a
 plain `from_pretrained` opens everything in float32.

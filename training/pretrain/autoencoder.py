@@ -21,6 +21,7 @@ import torch.nn.functional as F
 
 from training.pretrain import cache
 from training.pretrain.jobs import Job, autocast, continued, device_for, learning_rate, optimizer, parser
+from training.pretrain.pixels import to_pixels
 
 CHANNELS = (16, 32, 96, 192)
 LATENT_CHANNELS = 8
@@ -47,11 +48,6 @@ def build(scale: float = 1.0):
     )
 
 
-def to_tensor(pixels: np.ndarray) -> torch.Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [-1, 1]."""
-    return torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 def laplacian(x: torch.Tensor) -> torch.Tensor:
     """What a 5 x 5 box blur takes away: edges, eyes, decals."""
     return x - F.avg_pool2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), 5, 1)
@@ -68,7 +64,7 @@ def batches(pictures: np.ndarray, rng: np.random.Generator, crop_px: int, size: 
     corner = rng.integers(0, pictures.shape[1] - crop_px + 1, size=(size, 2))
     crops = [pictures[i, y : y + crop_px, x : x + crop_px] for i, (y, x) in zip(index, corner, strict=True)]
     batch = np.stack(crops)
-    return to_tensor(batch[:, :, ::-1] if rng.random() < 0.5 else batch)
+    return to_pixels(batch[:, :, ::-1] if rng.random() < 0.5 else batch)
 
 
 @torch.no_grad()
@@ -76,7 +72,7 @@ def psnr(vae, pictures: np.ndarray, count: int = 200) -> float:
     """Mean PSNR in dB over `count` pictures, encoded to the posterior's mean and decoded in float32."""
     values = []
     for start in range(0, min(count, len(pictures)), 20):
-        real = to_tensor(pictures[start : start + 20])
+        real = to_pixels(pictures[start : start + 20])
         decoded = vae.decode(vae.encode(real).latent_dist.mean).sample.clamp(-1, 1)
         mse = ((decoded - real) / 2).square().mean(dim=(1, 2, 3))
         values += (-10 * mse.log10()).tolist()
@@ -86,7 +82,7 @@ def psnr(vae, pictures: np.ndarray, count: int = 200) -> float:
 @torch.no_grad()
 def fold_statistics(vae, pictures: np.ndarray, count: int = 1000) -> None:
     """Makes every latent channel zero-mean and unit-variance by changing the quant convolutions only (exact)."""
-    latents = [vae.encode(to_tensor(pictures[s : s + 20])).latent_dist.mean for s in range(0, count, 20)]
+    latents = [vae.encode(to_pixels(pictures[s : s + 20])).latent_dist.mean for s in range(0, count, 20)]
     z = torch.cat(latents)
     mean, std = z.mean(dim=(0, 2, 3)), z.std(dim=(0, 2, 3))
     n = len(mean)
@@ -105,11 +101,10 @@ def train(args) -> None:
     pictures = cache.open(args.work / "world").images
     held_back, pictures = pictures[-HELD_BACK:], pictures[:-HELD_BACK]
     vae = (load(args.out) if args.decoder_only else build(args.scale)).to(device)
-    trained = vae
     if args.decoder_only:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
-    opt = optimizer(trained, 1e-3, betas=(0.9, 0.99))
+    opt = optimizer(vae, 1e-3, betas=(0.9, 0.99))
     name = "autoencoder"
     if args.decoder_only:
         name = continued("decoder", args.out / "diffusion_pytorch_model.safetensors")
@@ -123,10 +118,7 @@ def train(args) -> None:
         for group in opt.param_groups:
             group["lr"] = learning_rate(peak, job.share)
         with autocast(device, args.fp32):
-            if args.decoder_only:
-                with torch.no_grad():
-                    posterior = vae.encode(real).latent_dist
-            else:
+            with torch.set_grad_enabled(not args.decoder_only):
                 posterior = vae.encode(real).latent_dist
             decoded = vae.decode(posterior.sample()).sample
         loss = reconstruction_loss(decoded.float(), real)
@@ -134,7 +126,7 @@ def train(args) -> None:
             loss = loss + KL_WEIGHT * posterior.kl().float().mean() / posterior.mean[0].numel()
         opt.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         opt.step()
         job.tick(loss.item())
         if job.due():
@@ -165,7 +157,7 @@ def encode(vae_folder: Path, work: Path, limit: int | None = None) -> Path:
     out = np.lib.format.open_memmap(new, "w+", np.float16, (len(pictures), 2 * LATENT_CHANNELS, size, size))
     for start in range(0, len(pictures), 50):
         with autocast(torch.device("cpu")):
-            moments = vae.encode(to_tensor(pictures[start : start + 50])).latent_dist
+            moments = vae.encode(to_pixels(pictures[start : start + 50])).latent_dist
         out[start : start + 50] = torch.cat([moments.mean.float(), moments.std.float()], 1).half().numpy()
     out.flush()
     new.rename(file)

@@ -139,6 +139,6 @@ if __name__ == "__main__":
     if chosen.pictures:
         open_world(chosen.pictures, chosen.workers, chosen.work)
     if chosen.subjects:
-        from training.pretrain.dino import open_subjects
+        from training.pretrain.instances import open_subjects
 
         open_subjects(chosen.workers, chosen.work)

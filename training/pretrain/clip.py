@@ -15,7 +15,6 @@ makes of the words beside it. The rare tokens themselves are never read.
 from __future__ import annotations
 
 import math
-import string
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +24,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from training.pretrain import cache, jobs, probe, world
-from training.pretrain.tokenizer import prompt_words, save_tokenizer, world_tokenizer
+from training.pretrain.captions import Captions, roll_call
+from training.pretrain.pixels import PIXEL_MEAN, drop_patches, to_pixels, weathered
+from training.pretrain.tokenizer import save_tokenizer, world_tokenizer
 
 BATCH = 128
 PEAK_RATE, WEIGHT_DECAY = 1.5e-3, 0.1
 KEPT_PATCHES, WHOLE_FROM = 0.5, 0.8  # half of the patches until 80 % of the time is spent
-STRANGE_SHARE = 0.15  # of captions get a word that means nothing
 DOUBLE_SHARE, DOUBLE_EVERY = 0.3, 8  # of captions are said twice in every 8th batch, for the later positions
-PIXEL_MEAN = PIXEL_STD = 0.5
 
 
 @dataclass(frozen=True)
@@ -78,96 +77,11 @@ def image_vectors(model, pixels: torch.Tensor, kept: float = 1.0) -> torch.Tenso
     return F.normalize(model.visual_projection(tower.post_layernorm(hidden[:, 0])).float(), dim=-1)
 
 
-def drop_patches(hidden: torch.Tensor, kept: float) -> torch.Tensor:
-    """The class token and a random share of the patch tokens of each picture: (b, 1 + n, d) -> (b, 1 + kept n, d)."""
-    if kept >= 1:
-        return hidden
-    batch, tokens, width = hidden.shape
-    order = torch.rand(batch, tokens - 1, device=hidden.device).argsort(1)[:, : round((tokens - 1) * kept)] + 1
-    chosen = torch.cat([order.new_zeros(batch, 1), order], 1)
-    return hidden.gather(1, chosen[..., None].expand(-1, -1, width))
-
-
 def text_vectors(model, tokenizer, texts: list[str]) -> torch.Tensor:
     """Unit vectors (b, d) of texts."""
     ids = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").input_ids.to(model.device)
     pooled = model.text_model(input_ids=ids).pooler_output
     return F.normalize(model.text_projection(pooled).float(), dim=-1)
-
-
-def to_pixels(images: np.ndarray, device: torch.device) -> torch.Tensor:
-    """uint8 (b, h, w, 3) -> float32 (b, 3, h, w) in -1..1."""
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float()
-    return pixels.mul_(1 / (255 * PIXEL_STD)).sub_(PIXEL_MEAN / PIXEL_STD)
-
-
-def weathered(pixels: torch.Tensor, cast: float = 0.03) -> torch.Tensor:
-    """Light on every picture (gain and offset of each channel), blur on the first eighth, grain on the second."""
-    batch = len(pixels)
-    gain = 1 + 0.1 * torch.randn(batch, 1, 1, 1, device=pixels.device)
-    gain = gain * (1 + cast * torch.randn(batch, 3, 1, 1, device=pixels.device))
-    offset = 0.06 * torch.randn(batch, 3, 1, 1, device=pixels.device)
-    out = torch.addcmul(offset, pixels, gain)
-    few = batch // 8
-    out[:few] = F.avg_pool2d(F.pad(out[:few], (1, 1, 1, 1), mode="replicate"), 3, 1)
-    out[few : 2 * few] += 0.1 * torch.rand(few, 1, 1, 1, device=out.device) * torch.randn_like(out[few : 2 * few])
-    return out
-
-
-class Captions:
-    """Writes captions for the facts of pictures, and knows of which other pictures each is true."""
-
-    def __init__(self):
-        self.places = {place.name: place for place in world.PLACES}
-        self.strange = sorted(set(prompt_words()) - set(world.CAPTION_WORDS))
-
-    def write(self, facts: list[dict], rng: np.random.Generator, double: float = 0.0) -> tuple[list[str], torch.Tensor]:
-        """Captions of b pictures, and (b, b) bool: whether text i is true of picture j (or may be)."""
-        texts, said = [], []
-        for fact in facts:
-            text = self._caption(fact, rng)
-            if rng.random() < double:
-                text += ", " + self._caption(fact, rng)
-            place = any(phrase in text for phrase in self.places[fact["place"]].phrases)
-            said.append((fact["class_word"], fact["colour"], place and fact["place"], fact["style"] == "drawing"))
-            texts.append(self._strange(text, rng) if rng.random() < STRANGE_SHARE else text)
-        return texts, self._true_of(said, facts)
-
-    def _caption(self, fact: dict, rng: np.random.Generator) -> str:
-        return world.caption(fact["class_word"], fact["colour"], self.places[fact["place"]], fact["style"], rng)
-
-    def _strange(self, text: str, rng: np.random.Generator) -> str:
-        """`text` with one word that means nothing here."""
-        if rng.random() < 0.5:
-            word = self.strange[rng.integers(len(self.strange))]
-        else:
-            word = "".join(rng.choice(list(string.ascii_lowercase), rng.integers(2, 5)))
-        words = text.split()
-        if word not in world.RARE_TOKENS:
-            words.insert(rng.integers(len(words) + 1), word)
-        return " ".join(words)
-
-    @staticmethod
-    def _true_of(said: list[tuple], facts: list[dict]) -> torch.Tensor:
-        # A text without a place or colour is true whatever they are. An unpainted car may happen to be red.
-        def column(values) -> np.ndarray:
-            return np.array(list(values), dtype=object)
-
-        word, colour, place, drawing = (column(values) for values in zip(*said, strict=True))
-        classes, colours, places, styles = (
-            column(f[k] for f in facts) for k in ("class_word", "colour", "place", "style")
-        )
-        true = word[:, None] == classes[None]
-        true &= (colour[:, None] == None) | (colours[None] == None) | (colour[:, None] == colours[None])  # noqa: E711
-        true &= (place[:, None] == False) | (place[:, None] == places[None])  # noqa: E712
-        true &= (drawing[:, None] == False) | (styles[None] == "drawing")  # noqa: E712
-        return torch.from_numpy(true.astype(bool))
-
-
-def roll_call(rng: np.random.Generator) -> list[str]:
-    """The shortest captions of all classes in one phrasing, in the order of `world.CLASSES`."""
-    phrasing = world.PHRASINGS[rng.integers(len(world.PHRASINGS))]
-    return [world.article(phrasing.format(word)) for word in world.CLASSES]
 
 
 def contrastive_loss(

@@ -15,102 +15,26 @@ The held-out subjects' glyphs are never seen. A picture's vector is the last lay
 from __future__ import annotations
 
 import copy
-import functools
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
 from training.pretrain import cache, jobs, probe, world
-from training.pretrain.clip import PIXEL_MEAN, drop_patches, to_pixels, weathered
-from training.pretrain.sprites import COLOURS, can_be_recoloured, classes, hue_shifted, recoloured, sprite
+from training.pretrain.instances import SEED, VIEWS, batch_of_subjects, open_subjects, shapes, subjects
+from training.pretrain.pixels import PIXEL_MEAN, drop_patches, reframed, to_pixels, weathered
 
-SEED = 3
 WIDTH, LAYERS, HEAD_WIDTH = 192, 6, 64
-VIEWS = 10  # pictures of each subject in the cache
-SUBJECTS, SIBLINGS = 64, 4  # subjects in a batch, two views of each; half of them come in fours of one family
+SUBJECTS = 64  # in a batch, two views of each
 PEAK_RATE, WEIGHT_DECAY = 1.5e-3, 0.05
 KEPT_PATCHES, WHOLE_FROM = 0.5, 0.8  # both networks read half of the patches until 80 % of the time is spent
 PROTOTYPES, STUDENT_HEAT, TEACHER_HEAT, CENTRE_RATE = 256, 0.1, 0.03, 0.1
 CONTRAST_HEAT = 0.1
 COLOUR_CAST = 0.06  # standard deviation of a channel's gain: much less than between two colours
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One thing to know again. `family` groups what is easily confused: a class, or the variants of one glyph."""
-
-    family: str
-    glyph: str
-    style: str
-    variant: str  # "own", a colour word, "turned", "squeezed" or "patched"
-
-
-@functools.cache
-def subjects() -> tuple[Subject, ...]:
-    """All subjects of the training: every glyph that is not held out, in all its variants.
-
-    The glyphs of one family share two colours, so that there are pairs of one class and colour but two instances.
-    """
-    word_of = {glyph: word for word, entry in classes().items() for glyph in entry["glyphs"]}
-    out = []
-    for glyph, style in world.instance_pool():
-        family = word_of.get(glyph, glyph)
-        variants = ["own", "squeezed", "patched"]
-        if can_be_recoloured(glyph, style):
-            shared = np.random.default_rng([SEED, *family.encode()]).permutation(COLOURS)[:2]
-            variants += [*map(str, shared), "turned"]
-        out += [Subject(family, glyph, style, variant) for variant in variants]
-    return tuple(out)
-
-
-@functools.cache
-def shapes() -> np.ndarray:
-    """The number of each subject's glyph and style: what all its variants share."""
-    return np.unique([f"{subject.glyph} {subject.style}" for subject in subjects()], return_inverse=True)[1]
-
-
-def cutout(subject: Subject, rng: np.random.Generator) -> Image.Image:
-    """The RGBA sprite of a subject; `rng` decides how far it is turned, squeezed or where it is patched."""
-    own = sprite(subject.glyph, subject.style)
-    if subject.variant == "own":
-        return own
-    if subject.variant == "squeezed":
-        width, height = own.size
-        factor = rng.uniform(0.6, 0.8)
-        return own.resize((round(width * factor), height) if rng.random() < 0.5 else (width, round(height * factor)))
-    if subject.variant in COLOURS:
-        return recoloured(subject.glyph, subject.style, subject.variant)
-    turned = hue_shifted(subject.glyph, subject.style, rng.uniform(0.15, 0.85))
-    if subject.variant == "turned":
-        return turned
-    y, x = np.mgrid[: own.height, : own.width]  # patched: the colours of one side of a line are turned
-    angle, at = rng.uniform(0, 2 * np.pi), rng.uniform(-0.15, 0.15)
-    side = np.cos(angle) * (x / own.width - 0.5) + np.sin(angle) * (y / own.height - 0.5) > at
-    return Image.composite(turned, own, Image.fromarray((side * 255).astype(np.uint8)))
-
-
-def draw_subjects(seed: int, chunk: int):
-    """One chunk of `cache.render`: VIEWS pictures of each of the next subjects, no masks."""
-    first = chunk * cache.CHUNK // VIEWS
-    images, facts = [], []
-    for number, subject in enumerate(subjects()[first : first + cache.CHUNK // VIEWS], first):
-        rng = np.random.default_rng([seed, number])
-        images += world.sprite_views(rng, cutout(subject, rng), VIEWS)
-        facts += [{"subject": number, "family": subject.family, "variant": subject.variant}] * VIEWS
-    return images, None, facts
-
-
-def open_subjects(workers: int = 2, work: Path = jobs.WORK) -> cache.Cache:
-    """The cache of all subjects in `work/subjects`: VIEWS pictures of each, one subject after the other."""
-    folder, count = Path(work) / "subjects", len(subjects()) * VIEWS
-    return cache.render(folder, count, draw_subjects, workers=workers, seed=SEED, masks=False)
 
 
 def build(scale: float = 1.0):
@@ -189,17 +113,6 @@ def contrastive_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tens
     return sum(F.cross_entropy(part, target) for part in logits) / 2
 
 
-def batch_of_subjects(families: list[np.ndarray], count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` different subjects: half of them SIBLINGS at a time from one family, the rest at random."""
-    chosen: list[int] = []
-    for index in rng.permutation(len(families)):
-        if len(chosen) >= count // 2:
-            break
-        chosen += rng.permutation(families[index])[:SIBLINGS].tolist()
-    others = rng.permutation(np.setdiff1d(np.concatenate(families), chosen))
-    return np.array([*chosen, *others])[:count]
-
-
 def two_views(data: cache.Cache, chosen: np.ndarray, rng: np.random.Generator, device) -> torch.Tensor:
     """Two different pictures of each subject, (2 b, 3, h, w): all first views, then all second ones."""
     first = rng.integers(VIEWS, size=len(chosen))
@@ -208,17 +121,6 @@ def two_views(data: cache.Cache, chosen: np.ndarray, rng: np.random.Generator, d
     order = rng.permutation(len(pictures))  # the weather falls on the first ones of a batch
     pixels = reframed(weathered(to_pixels(data.images[pictures[order]], device), COLOUR_CAST), rng)
     return pixels[torch.from_numpy(np.argsort(order))]
-
-
-def reframed(pixels: torch.Tensor, rng: np.random.Generator, groups: int = 6) -> torch.Tensor:
-    """Each sixth of the batch through its own window of 80 to 100 % of the picture."""
-    size, out = pixels.shape[-1], []
-    for part in pixels.chunk(groups):
-        side = int(rng.integers(round(0.8 * size), size + 1))
-        y, x = rng.integers(0, size - side + 1, size=2)
-        window = part[:, :, y : y + side, x : x + side]
-        out.append(F.interpolate(window, size=(size, size), mode="bilinear", align_corners=False))
-    return torch.cat(out)
 
 
 def train(

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from training.pretrain import autoencoder, cache
-from training.pretrain.clip import Captions
+from training.pretrain.captions import Captions
 from training.pretrain.jobs import Job, autocast, continued, device_for, optimizer, parser
 from training.pretrain.tokenizer import world_tokenizer
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
 from training.pretrain.places import CANVAS_PX, PLACES, Place, ade, paint
-from training.pretrain.sprites import COLOURS, can_be_recoloured, classes, extra_glyphs, hue_shifted, recoloured, sprite
+from training.pretrain.sprites import COLOURS, can_be_recoloured, classes, extra_glyphs, recoloured, sprite
 
 SIZE_PX = 128
 CLASSES: tuple[str, ...] = tuple(classes())
@@ -71,6 +71,11 @@ class Picture:
 def pair_is_held_out(class_word: str, place: str) -> bool:
     """Whether this (class, place) pair is among the 5 % that no training ever sees, by a hash of the two words."""
     return int(hashlib.sha256(f"{class_word}/{place}".encode()).hexdigest(), 16) % 20 == 0
+
+
+def glyphs_of(class_word: str) -> list[str]:
+    """The glyphs of a class that may be trained on: not the held-out ones."""
+    return [glyph for glyph in classes()[class_word]["glyphs"] if glyph not in HELD_OUT]
 
 
 def article(text: str) -> str:
@@ -151,13 +156,12 @@ class World:
     def __init__(self, pairs: str = "training"):
         self.choices = [(c, p) for c in CLASSES for p in PLACES if pair_is_held_out(c, p.name) == (pairs == "held-out")]
 
-    def draw(self, rng: np.random.Generator, *, class_word: str | None = None, style: str | None = None) -> Picture:
-        """One picture; a class or a style can be asked for."""
-        choices = self.choices if class_word is None else [x for x in self.choices if x[0] == class_word]
-        word, place = choices[rng.integers(len(choices))]
-        glyphs = [g for g in classes()[word]["glyphs"] if g not in HELD_OUT]
+    def draw(self, rng: np.random.Generator) -> Picture:
+        """One picture."""
+        word, place = self.choices[rng.integers(len(self.choices))]
+        glyphs = glyphs_of(word)
         glyph = glyphs[rng.integers(len(glyphs))]
-        style = style or ("drawing" if rng.random() < DRAWING_SHARE else "3d")
+        style = "drawing" if rng.random() < DRAWING_SHARE else "3d"
         if sprite(glyph, style) is None:
             style = "3d"
         colour, cutout = None, sprite(glyph, style)
@@ -189,12 +193,6 @@ def instance_pool() -> tuple[tuple[str, str], ...]:
     pool = [(g, s) for entry in classes().values() for g in entry["glyphs"] for s in ("3d", "drawing")]
     pool += [(g, "3d") for g in extra_glyphs()]
     return tuple((g, s) for g, s in pool if g not in HELD_OUT and sprite(g, s) is not None)
-
-
-def instance(rng: np.random.Generator) -> Image.Image:
-    """A random subject for instance discrimination: a glyph of the pool, half of the time with its hues turned."""
-    glyph, style = instance_pool()[rng.integers(len(instance_pool()))]
-    return hue_shifted(glyph, style, rng.uniform(0.08, 0.92)) if rng.random() < 0.5 else sprite(glyph, style)
 
 
 def validation(n: int = 200) -> list[Picture]:

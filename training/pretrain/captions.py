@@ -1,0 +1,69 @@
+"""Captions for the facts of cached pictures, and which other pictures of a batch each of them is true of."""
+
+from __future__ import annotations
+
+import string
+
+import numpy as np
+import torch
+
+from training.pretrain import world
+from training.pretrain.tokenizer import prompt_words
+
+STRANGE_SHARE = 0.15  # of captions get a word that means nothing
+
+
+class Captions:
+    """Writes captions for the facts of pictures, and knows of which other pictures each is true."""
+
+    def __init__(self):
+        self.places = {place.name: place for place in world.PLACES}
+        self.strange = sorted(set(prompt_words()) - set(world.CAPTION_WORDS))
+
+    def write(self, facts: list[dict], rng: np.random.Generator, double: float = 0.0) -> tuple[list[str], torch.Tensor]:
+        """Captions of b pictures, and (b, b) bool: whether text i is true of picture j (or may be)."""
+        texts, said = [], []
+        for fact in facts:
+            text = self._caption(fact, rng)
+            if rng.random() < double:
+                text += ", " + self._caption(fact, rng)
+            place = any(phrase in text for phrase in self.places[fact["place"]].phrases)
+            said.append((fact["class_word"], fact["colour"], place and fact["place"], fact["style"] == "drawing"))
+            texts.append(self._strange(text, rng) if rng.random() < STRANGE_SHARE else text)
+        return texts, self._true_of(said, facts)
+
+    def _caption(self, fact: dict, rng: np.random.Generator) -> str:
+        return world.caption(fact["class_word"], fact["colour"], self.places[fact["place"]], fact["style"], rng)
+
+    def _strange(self, text: str, rng: np.random.Generator) -> str:
+        """`text` with one word that means nothing here."""
+        if rng.random() < 0.5:
+            word = self.strange[rng.integers(len(self.strange))]
+        else:
+            word = "".join(rng.choice(list(string.ascii_lowercase), rng.integers(2, 5)))
+        words = text.split()
+        if word not in world.RARE_TOKENS:
+            words.insert(rng.integers(len(words) + 1), word)
+        return " ".join(words)
+
+    @staticmethod
+    def _true_of(said: list[tuple], facts: list[dict]) -> torch.Tensor:
+        # A text without a place or colour is true whatever they are. An unpainted car may happen to be red.
+        def column(values) -> np.ndarray:
+            return np.array(list(values), dtype=object)
+
+        word, colour, place, drawing = (column(values) for values in zip(*said, strict=True))
+        classes, colours, places, styles = (
+            column(f[k] for f in facts) for k in ("class_word", "colour", "place", "style")
+        )
+        true = word[:, None] == classes[None]
+        true &= (colour[:, None] == None) | (colours[None] == None) | (colour[:, None] == colours[None])  # noqa: E711
+        true &= (place[:, None] == False) | (place[:, None] == places[None])  # noqa: E712
+        true &= (drawing[:, None] == False) | (styles[None] == "drawing")  # noqa: E712
+        return torch.from_numpy(true.astype(bool))
+
+
+def roll_call(rng: np.random.Generator) -> list[str]:
+    """The shortest captions of all classes in one phrasing, in the order of `world.CLASSES`."""
+    phrasing = world.PHRASINGS[rng.integers(len(world.PHRASINGS))]
+    return [world.article(phrasing.format(word)) for word in world.CLASSES]
