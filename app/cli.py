@@ -5,7 +5,8 @@ Nothing heavy is imported before a command needs it: `delora --help` answers at 
 
 import typer
 
-from app.commands import demo, doctor, export, generate, models, runs, score, train, worker
+from app.commands import app as studio
+from app.commands import demo, doctor, export, generate, imports, models, runs, score, train, worker
 from app.commands.common import EXIT_CODES
 
 cli = typer.Typer(
@@ -22,6 +23,8 @@ for name, function in (
     ("generate", generate.generate),
     ("score", score.score),
     ("export", export.export),
+    ("import", imports.import_lora),
+    ("app", studio.app),
     ("worker", worker.worker),
     ("doctor", doctor.doctor),
 ):

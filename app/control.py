@@ -1,4 +1,7 @@
-"""What a person does to a run: start, resume, stop. Called by pages and commands; the worker does the rest."""
+"""What a person does to a run (start, resume, stop) and to a drawing (draw, stop): called by pages and commands.
+
+The worker does the rest.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import os
 import signal
 from pathlib import Path
 
-from app import attempts, outcome
-from app.engines import Engine, Need, Running, Waiting, open_engine, split_name
+from app import attempts, drawings, outcome
+from app.drawings import Drawing, DrawRequest
+from app.engines import Engine, Need, Running, Waiting, job_name, open_engine, split_name
 from training.errors import BadInput
 from training.run import Run
 
@@ -53,3 +57,22 @@ def stop(data: Path, run: Run, grace: float | None = None, engine: Engine | None
     if grace == 0 and not names and state.alive:  # at work without the engine: a training in a terminal
         os.kill(state.pid, signal.SIGKILL)
         outcome.settle(run, run.newest_attempt(), outcome.FORCED)
+
+
+def draw(data: Path, request: DrawRequest, engine: Engine | None = None) -> Drawing:
+    """Make a drawing and put it into the queue. Raises as `drawings.create`, naming the field that is wrong."""
+    drawing = drawings.create(data, request)
+    (engine or open_engine(data)).submit(drawing.id, 1, Need(kind="generate"))
+    return drawing
+
+
+def stop_drawing(data: Path, drawing: Drawing, engine: Engine | None = None) -> None:
+    """Take a waiting drawing out of the queue, or have one at work stop between two sampler steps."""
+    engine = engine or open_engine(data)
+    if drawing.state().ended:
+        return
+    drawing.request_stop()
+    withdrawn = engine.stop(job_name(drawing.id, 1))
+    with contextlib.suppress(BadInput):  # it moved on in this moment, which is as good
+        if drawing.state().name == "queued" and (withdrawn or not engine.capacity().working):
+            drawing.set_state("stopped", message="Removed from the queue.")

@@ -1,8 +1,9 @@
 """One owner per device: training and generation take it in turn, through two lock files.
 
 Who holds `device.lock` has the device. Who wants it holds `device.line` while waiting, so at most one waits at the
-door, and an owner who gives the device up and wants it back comes after that one. The locks go with their processes,
-however those end.
+door, and an owner who gives the device up and wants it back comes after that one. A training holds `device.training`
+as well, from its first wait to its end: a second training waits there, so that a training hands the device over to
+short work only. The locks go with their processes, however those end.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -21,12 +23,27 @@ from training.errors import Stopped
 LOOK_SECONDS = 0.2
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who holds the device: in words, its process, since when (seconds since 1970), and the run it trains or ""."""
+
+    who: str = "another program"
+    pid: int | None = None
+    since: float | None = None
+    run: str = ""
+
+
 class Lease:
     """The device, held. Made by `owner`."""
 
-    def __init__(self, folder: Path, who: str):
-        self.folder, self.who = folder, who
+    def __init__(self, folder: Path, who: str, run: str = ""):
+        self.folder, self.who, self.run = folder, who, run
         self._file: IO[str] | None = None
+
+    def say(self, who: str) -> None:
+        """Change the words for those who wait."""
+        self.who = who
+        self._sign(self._file)
 
     def wanted(self) -> bool:
         """Whether somebody waits for the device."""
@@ -45,26 +62,31 @@ class Lease:
         return True
 
     def _acquire(self, ask: Callable[[str], None] | None) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "device.line").open("a") as line:
+        with (self.folder / "device.line").open("a+") as line:
             self._wait(line, ask)
+            self._sign(line)
             file = (self.folder / "device.lock").open("a+")
             try:
                 self._wait(file, ask)
             except BaseException:
                 file.close()
                 raise
-        file.seek(0)
-        file.truncate()
-        json.dump({"who": self.who, "pid": os.getpid(), "since": time.time()}, file)
-        file.flush()
         self._file = file
+        self._sign(file)
 
     def _wait(self, file: IO[str], ask: Callable[[str], None] | None) -> None:
         while not _try(file):
-            if ask:
-                ask(holder(self.folder.parent) or "another program")
+            now = present(self.folder.parent) or _read(file)  # in between it is the one who waits at the door
+            if ask and now.pid:
+                ask(now.who)
             time.sleep(LOOK_SECONDS)
+
+    def _sign(self, file: IO[str]) -> None:
+        """Write into a lock file who holds it."""
+        file.seek(0)
+        file.truncate()
+        json.dump({"who": self.who, "pid": os.getpid(), "since": time.time(), "run": self.run}, file)
+        file.flush()
 
     def _release(self) -> None:
         if self._file:
@@ -74,34 +96,40 @@ class Lease:
 
 
 @contextlib.contextmanager
-def owner(data: Path, who: str, ask: Callable[[str], None] | None = None) -> Iterator[Lease]:
+def owner(data: Path, who: str, ask: Callable[[str], None] | None = None, run: str = "") -> Iterator[Lease]:
     """Hold the device of a data folder while inside, after waiting for it.
 
     Args:
         who: the holder in words, for those who wait ("Biscuit: training").
         ask: called several times a second while waiting, with the present holder's words; whatever it raises
             (`training.errors.Stopped`) ends the waiting.
+        run: the id of the run that is trained; "" for everything shorter than a training.
     """
-    lease = Lease(Path(data) / "queue", who)
-    lease._acquire(ask)
+    lease = Lease(Path(data) / "queue", who, run)
+    lease.folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        if run:
+            lease._wait(held.enter_context((lease.folder / "device.training").open("a+")), ask)
+        lease._acquire(ask)
+        try:
+            yield lease
+        finally:
+            lease._release()
+
+
+def present(data: Path) -> Holder | None:
+    """Who holds the device of a data folder; None where it is free."""
     try:
-        yield lease
-    finally:
-        lease._release()
+        with (Path(data) / "queue" / "device.lock").open("r") as file:
+            return None if _try(file, fcntl.LOCK_SH) else _read(file)
+    except FileNotFoundError:
+        return None
 
 
 def holder(data: Path) -> str | None:
-    """Who holds the device of a data folder, in its own words; None where it is free."""
-    path = Path(data) / "queue" / "device.lock"
-    try:
-        with path.open("r") as file:
-            if _try(file):
-                return None
-            return json.loads(file.read() or "{}").get("who", "another program")
-    except FileNotFoundError:
-        return None
-    except ValueError:  # just being written
-        return "another program"
+    """The words of who holds the device of a data folder; None where it is free."""
+    now = present(data)
+    return now and now.who
 
 
 def stop_if(asked: Callable[[], bool]) -> Callable[[str], None]:
@@ -114,10 +142,19 @@ def stop_if(asked: Callable[[], bool]) -> Callable[[str], None]:
     return ask
 
 
-def _try(file: IO[str]) -> bool:
-    """Take the lock on an open file if it is free; it goes when the file is closed."""
+def _read(file: IO[str]) -> Holder:
+    """Who signed an open lock file; a Holder without a process where that is just being written."""
+    file.seek(0)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return Holder(**json.loads(file.read()))
+    except (ValueError, TypeError):
+        return Holder()
+
+
+def _try(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
+    """Take the lock on an open file if it is free; it goes when the file is closed. Readers share theirs (LOCK_SH)."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
         return True
     except BlockingIOError:
         return False

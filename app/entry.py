@@ -14,21 +14,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from app import attempts, devices
-from app.job import run_job, take_up
+from app.devices import Lease
+from app.drawings import Drawing
+from app.job import run_job, take_up, waiting
 from training.errors import BadInput, Stopped, StudioError, Superseded
 from training.run import Run
 
 BEAT_SECONDS = 2.0
 
 
-def main(path: Path, attempt: int, job: Callable[[Path], object] = run_job) -> int:
+Job = Callable[[Path, Lease | None], object]
+
+
+def main(path: Path, attempt: int, job: Job = run_job) -> int:
     """Do the job of a run as its attempt number `attempt`; returns the exit code.
 
     Leaves at once, with nothing changed, where the run is done or somebody else has taken it up. job: what to do with
-    the run's folder; tests give something smaller.
+    the run's folder and the lease on the device; tests give something smaller.
     """
     if int(os.environ.get("RANK", "0")) > 0:  # a further process of one run; the first one speaks for all
-        return _do(path, job)
+        return _do(path, job, None)
     try:
         run = take_up(attempts.take(Run(path), attempt))
     except (Superseded, BadInput) as error:
@@ -36,10 +41,10 @@ def main(path: Path, attempt: int, job: Callable[[Path], object] = run_job) -> i
         return 0
     with beating(run):
         try:
-            ask = devices.stop_if(run.stop_requested)
-            with devices.owner(run.path.parent.parent, f"{run.spec.name}: training", _telling(run, ask)):
+            data, words = run.path.parent.parent, f"{run.name}: training"
+            with devices.owner(data, words, waiting(run), run=run.id) as lease:
                 run.set_state(phase="", message="")
-                return _do(path, job)
+                return _do(path, job, lease)
         except Superseded as error:
             print(error, file=sys.stderr)
             return 0
@@ -57,8 +62,11 @@ def main(path: Path, attempt: int, job: Callable[[Path], object] = run_job) -> i
 
 
 @contextlib.contextmanager
-def beating(run: Run) -> Iterator[None]:
-    """Write the run's heartbeat while inside, also while one long call goes on; a superseded run is left alone."""
+def beating(run: Run | Drawing) -> Iterator[None]:
+    """Write a run's or drawing's heartbeat while inside, also while one long call goes on.
+
+    A superseded run is left alone.
+    """
     over = threading.Event()
 
     def beat() -> None:
@@ -80,22 +88,8 @@ def beating(run: Run) -> Iterator[None]:
         thread.join()
 
 
-def _do(path: Path, job: Callable[[Path], object]) -> int:
-    return {"done": 0, "stopped": Stopped.exit_code, "failed": 4}.get(str(job(path)), 0)
-
-
-def _telling(run: Run, ask: Callable[[str], None]) -> Callable[[str], None]:
-    """Say in state.json whom the run waits for, once a holder."""
-    told = ""
-
-    def tell(present: str) -> None:
-        nonlocal told
-        ask(present)
-        if present != told:
-            run.set_state(phase="waiting for the device", message=f"Waiting for the device: {present}.")
-            told = present
-
-    return tell
+def _do(path: Path, job: Job, lease: Lease | None) -> int:
+    return {"done": 0, "stopped": Stopped.exit_code, "failed": 4}.get(str(job(path, lease)), 0)
 
 
 def _set_failed(run: Run, message: str, remedy: str) -> None:

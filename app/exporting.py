@@ -11,17 +11,58 @@ from training.atomic import write_text
 from training.errors import BadInput
 from training.run import Run
 
-FORMATS = ("native", "kohya", "diffusers", "peft", "merged")
-JOB_FORMATS = ("native", "kohya", "diffusers")  # what every run writes at its end
 USES = {
     "native": "for this program: `delora generate --adapter FILE`",
     "kohya": "for ComfyUI (models/loras), AUTOMATIC1111 (models/Lora) and diffusers",
+    "comfyui": "for ComfyUI alone (models/loras), exact whatever the method",
     "diffusers": "for diffusers' load_lora_weights",
     "peft": "a folder for PEFT",
-    "merged": "a whole model with the subject folded in, for programs that load no LoRA",
+    "merged": "a whole model with the subject folded in, a folder or with --out NAME.safetensors one file",
 }
+FORMATS = tuple(USES)
+# What a method's adapter can be written as, exactly; where kohya or diffusers is missing, --compact gets near.
+LOW_RANK = ("native", "kohya", "comfyui", "diffusers", "peft", "merged")
+DORA = ("native", "comfyui", "diffusers", "peft", "merged")
+EXACT = {
+    "dora": DORA,
+    "dora-fixed": DORA,
+    "oft": ("native", "comfyui", "peft", "merged"),
+    "full": ("native", "comfyui", "merged"),
+}
+DORA_IN_COMFYUI = (
+    "A DoRA file for current versions of ComfyUI, exact at strength 1. AUTOMATIC1111 and old versions read it "
+    "differently: take the merged model there."
+)
+ABOUT = {  # what a person should know of a format for a method, beside USES
+    ("dora", "comfyui"): DORA_IN_COMFYUI,
+    ("dora-fixed", "comfyui"): DORA_IN_COMFYUI,
+    ("oft", "comfyui"): "It holds whole weight differences, so it is large.",
+    ("full", "comfyui"): "It holds a difference for every weight of the model, so it is as large as one.",
+}
+WITH_EVERY_RUN = ("native", "kohya", "diffusers")  # what a run writes at its end, as far as its method allows
+CHECKED = ("kohya", "diffusers")  # what stock diffusers loads
 THUMBNAIL_PX = 256
 RECORD = "export.json"
+SD_VERSIONS = {768: "SD1", 1024: "SD2"}  # by the width of the text: AUTOMATIC1111's names
+
+
+def exact_formats(method: str) -> tuple[str, ...]:
+    """The formats that hold an adapter of `method` exactly."""
+    return EXACT.get(method, LOW_RANK)
+
+
+def formats_of_a_run(method: str) -> tuple[str, ...]:
+    """What a run of `method` writes at its end. The second is the one for other programs, where there is one."""
+    found = [kind for kind in WITH_EVERY_RUN if kind in exact_formats(method)]
+    if "kohya" not in found and method != "full":  # whose file would be as large as the model
+        found.insert(1, "comfyui")
+    return tuple(found)
+
+
+def main_file(files: list[dict]) -> dict:
+    """Of a run's exported files, as its record lists them, the one that most people want."""
+    order = ("kohya", "comfyui", "diffusers", "native")
+    return min(files, key=lambda file: order.index(file["kind"]) if file["kind"] in order else len(order))
 
 
 def slug(name: str) -> str:
@@ -30,12 +71,16 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-") or "adapter"
 
 
-def file_name(run: Run, kind: str) -> str:
-    """The export's name in the run's adapter folder. The kohya file, which most people want, has the plain name."""
-    name = slug(run.spec.name)
+def file_name(run: Run, kind: str, mark: str = "") -> str:
+    """The export's name in the run's adapter folder. The kohya file, which most people want, has the plain name.
+
+    mark: what tells it from the run's own exports, such as "-rank-4".
+    """
+    name = slug(run.spec.name) + mark
     return {
         "native": f"{name}-delora-studio.safetensors",
         "kohya": f"{name}.safetensors",
+        "comfyui": f"{name}-comfyui.safetensors",
         "diffusers": f"{name}-diffusers.safetensors",
         "peft": f"{name}-peft",
         "merged": f"{name}-merged",
@@ -43,9 +88,21 @@ def file_name(run: Run, kind: str) -> str:
 
 
 def export(
-    run: Run, base, adapter, step: int, kind: str, path: Path, *, dtype: str = "float32", compact: int | None = None
+    run: Run,
+    base,
+    adapters: list,
+    step: int,
+    kind: str,
+    path: Path,
+    *,
+    dtype: str = "float32",
+    compact: int | None = None,
+    facts: dict[str, str] | None = None,
 ) -> float:
-    """Write one export of the attached `adapter` to `path`. `merged` folds the adapter into `base` and ends it.
+    """Write one export of the attached `adapters`. `merged` folds them into `base` and ends them.
+
+    The first is the run's; more of them, each at its strength, become one file with it (kohya, comfyui, diffusers and
+    merged). Beside a kohya file lies the small one that AUTOMATIC1111 reads for the words to use.
 
     Returns:
         The relative error ||dW - file's dW|| / ||dW||; 0 where the file holds the adapter itself.
@@ -53,33 +110,59 @@ def export(
     Raises:
         BadInput: the method cannot be written in this format, or a merged model's path exists.
     """
-    import delora
-    from delora import export as exporters
-
+    if kind in ("native", "peft") and (len(adapters) > 1 or adapters[0].strength != 1):
+        remedy = "Choose kohya, comfyui, diffusers or merged."
+        raise BadInput(f"The format {kind} holds one adapter, at strength 1.", remedy, field="format")
     path.parent.mkdir(parents=True, exist_ok=True)
-    facts = metadata(run, base, step)
+    facts = {**metadata(run, base, step), **(facts or {})}
     try:
-        if kind == "native":
-            delora.save(adapter, path, facts)
-        elif kind in ("kohya", "diffusers"):
-            import torch
-
-            write = exporters.to_kohya if kind == "kohya" else exporters.to_diffusers
-            return write(adapter, path, dtype=getattr(torch, dtype), metadata=facts, compact=compact).error
-        elif kind == "peft":
-            exporters.to_peft(adapter, path)
-        elif kind == "merged":
-            from training import models
-
-            adapter.merge()
-            models.save_merged(base, path, dtype=dtype, layout="file" if path.suffix == ".safetensors" else "folder")
-        else:
-            raise BadInput(
-                f"There is no export format '{kind}'.", f"Choose one of {', '.join(FORMATS)}.", field="format"
-            )
+        error = _write(base, adapters, kind, path, dtype, compact, facts)
     except ValueError as error:
         raise BadInput(str(error), field="format") from error
+    if kind == "kohya":
+        _write_side_file(path, run, base)
+    return error
+
+
+def _write(base, adapters: list, kind: str, path: Path, dtype: str, compact: int | None, facts: dict) -> float:
+    import torch
+
+    import delora
+    from delora import export as exporters
+    from delora.export_comfyui import to_comfyui
+
+    if kind == "native":
+        delora.save(adapters[0], path, facts)
+    elif kind in ("kohya", "diffusers"):
+        write = exporters.to_kohya if kind == "kohya" else exporters.to_diffusers
+        return write(adapters, path, dtype=getattr(torch, dtype), metadata=facts, compact=compact).error
+    elif kind == "comfyui":
+        return to_comfyui(adapters, path, dtype=getattr(torch, dtype), metadata=facts).error
+    elif kind == "peft":
+        exporters.to_peft(adapters[0], path)
+    elif kind == "merged":
+        from training import models
+
+        delora.merge(adapters)
+        models.save_merged(base, path, dtype=dtype, layout="file" if path.suffix == ".safetensors" else "folder")
+    else:
+        raise BadInput(f"There is no export format '{kind}'.", f"Choose one of {', '.join(FORMATS)}.", field="format")
     return 0.0
+
+
+def _write_side_file(path: Path, run: Run, base) -> None:
+    """The file that AUTOMATIC1111 reads beside a LoRA of the same name; it cannot use those of the toy model."""
+    beside = path.with_suffix(".json")
+    if base.capabilities.embedded or beside.name == RECORD:
+        return
+    known = {
+        "description": f"{run.spec.name}, made with DeLoRA Studio ({run.spec.adapter.method}).",
+        "sd version": SD_VERSIONS.get(base.unet.config.cross_attention_dim, "Unknown"),
+        "activation text": run.spec.subject,
+        "preferred weight": 1.0,
+        "notes": f"Made for {base.name}.",
+    }
+    write_text(beside, json.dumps(known, indent=2, ensure_ascii=False) + "\n")
 
 
 def export_run(run: Run, base, data: Path) -> dict:
@@ -100,11 +183,11 @@ def export_run(run: Run, base, data: Path) -> dict:
     adapter = open_save(run, base, step)
     files = []
     try:
-        for kind in JOB_FORMATS:
+        for kind in formats_of_a_run(run.spec.adapter.method):
             path = folder / file_name(run, kind)
-            error = export(run, base, adapter, step, kind, path)
+            error = export(run, base, [adapter], step, kind, path)
             check = None
-            if kind in ("kohya", "diffusers"):
+            if kind in CHECKED:
                 check = load_back(base, adapter, path, prompt=run.spec.prompt("a {subject}"), seed=run.spec.seed)
             files.append({"kind": kind, "name": path.name, "error": error, "check": check and check.to_dict()})
     finally:
@@ -118,6 +201,13 @@ def read_record(run: Run) -> dict | None:
     """What `export_run` wrote about the run's exports, None where it has not."""
     path = run.path / "adapter" / RECORD
     return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+
+def finished_files(run: Run) -> list[Path]:
+    """The exported files that can be downloaded; folders and unfinished ones are not among them."""
+    folder = run.path / "adapter"
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in files if path.is_file() and not path.name.startswith(".") and path.name != RECORD]
 
 
 def metadata(run: Run, base, step: int) -> dict[str, str]:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import attempts
+from app import attempts, devices
+from app.devices import Lease
 from training.errors import Stopped, StudioError, Superseded
 from training.run import Run
 
@@ -23,7 +24,7 @@ class JobProgress:
     """Where the job stands, for a progress bar.
 
     Attributes:
-        phase: prepare, class pictures, train, draw, score or export.
+        phase: prepare, class pictures, train, draw, score, export or waiting for the device.
         done, total: steps or pictures of this phase; total is 0 where it is not counted.
         words: what else is worth telling, such as the loss.
     """
@@ -36,6 +37,7 @@ class JobProgress:
 
 def run_job(
     path: Path,
+    lease: Lease | None = None,
     *,
     base=None,
     dino: str | None = None,
@@ -45,6 +47,7 @@ def run_job(
     """Do what is left to do of the run in folder `path`; returns the state it ended in: done, stopped or failed.
 
     Args:
+        lease: the device that the caller holds: after each save it is handed to whoever waits. None keeps it.
         base: its base model, if it is loaded already.
         dino, clip: other judges than the default ones, see `evaluation.encoders.load`.
         report: called as the phases go on.
@@ -62,7 +65,7 @@ def run_job(
 
     try:
         with stop_on_signals(run):
-            return _Job(run, base, report).go(dino, clip)
+            return _Job(run, lease, base, report).go(dino, clip)
     except Superseded:
         raise
     except KeyboardInterrupt:  # asked twice: at once, without a save
@@ -89,17 +92,35 @@ def take_up(run: Run) -> Run:
     return run
 
 
+def waiting(run: Run) -> Callable[[str], None]:
+    """What a run does while it waits for the device, an `ask` of `app.devices`.
+
+    It says in state.json whom it waits for, once a holder. Raises Stopped where the run is to stop.
+    """
+    told = ""
+
+    def ask(present: str) -> None:
+        nonlocal told
+        devices.stop_if(run.stop_requested)(present)
+        if present != told:
+            run.set_state(phase="waiting for the device", message=f"Waiting for the device: {present}.")
+            told = present
+
+    return ask
+
+
 class _Job:
     """One call of `run_job`."""
 
-    def __init__(self, run: Run, base, report: Callable[[JobProgress], None] | None):
-        self.run, self.base, self.spec = run, base, run.spec
+    def __init__(self, run: Run, lease: Lease | None, base, report: Callable[[JobProgress], None] | None):
+        self.run, self.lease, self.base, self.spec = run, lease, base, run.spec
         self.data = run.path.parent.parent
         self.tell = report or (lambda progress: None)
         self.last_beat, self.phase = 0.0, ""
 
     def go(self, dino: str | None, clip: str | None) -> str:
         self.run.append_event({"kind": "attempt", "number": self.run.attempt})
+        self.run.set_state("running")
         self._enter("prepare")
         from app.saves import open_base
         from evaluation.basepictures import draw_base
@@ -121,13 +142,25 @@ class _Job:
         return "done"
 
     def _on_save(self, step: int, adapter) -> None:
-        """Draw and score a save; pictures and scores that are there already stay."""
+        """Draw and score a save; pictures and scores that are there already stay. Then somebody else may draw."""
         from training import sample
 
         self._enter("draw")
         sample.draw(self.run, self.base, adapter, step, progress=self._count)
         self._score()
+        self._hand_over()
         self._enter("train")
+
+    def _hand_over(self) -> None:
+        """Let the one who waits have the device, if somebody does, and go on when it is free again."""
+        if self.lease is None or not self.lease.wanted():
+            return
+        from training import memory
+
+        self._enter("waiting for the device")
+        memory.release(self.base.unet.device)  # what stays on the device is the model, not the steps' memory
+        self.lease.hand_over(waiting(self.run))
+        self.run.set_state(message="")
 
     def _score(self) -> None:
         self._enter("score")

@@ -14,6 +14,7 @@ from training.states import RunState
 NO_WORD = "the training program ended without a word (computer restarted, program closed, or power lost)"
 GUARD = "the worker ended, and its guard ended the training"
 FORCED = "it was ended by force"
+WITH_THE_APP = "Stopped with the app."
 
 
 def settle(run: Run, attempt: int, why: str = NO_WORD, *, out_of_memory: bool = False) -> RunState:

@@ -19,6 +19,14 @@ def best_step(run: Run) -> int:
     return wanted if wanted in saved else saved[-1]
 
 
+def check_step(run: Run, step: int) -> None:
+    """Raises BadInput for a step that was not saved."""
+    saved = run.checkpoints()
+    if step not in saved:
+        there = ", ".join(map(str, saved)) or "none"
+        raise BadInput(f"Run {run.id} has no save at step {step}.", f"Its saves: {there}.", field="step")
+
+
 def device() -> str:
     """`cuda` where there is a GPU that torch can use, else `cpu`."""
     import torch
@@ -37,12 +45,9 @@ def open_base(ref: str, data: Path, mixed_precision: str = "auto"):
     return models.load_base(ref, data=data, device=where, dtype=precision.base_dtype(mixed_precision, where))
 
 
-def open_save(run: Run, base, step: int):
-    """The adapter of a save, attached to `base`. Raises BadInput for a step that was not saved."""
+def open_save(run: Run, base, step: int, name: str = "default"):
+    """The adapter of a save, attached to `base` under `name`. Raises BadInput for a step that was not saved."""
+    check_step(run, step)
     from training import checkpoint
 
-    saved = run.checkpoints()
-    if step not in saved:
-        there = ", ".join(map(str, saved)) or "none"
-        raise BadInput(f"Run {run.id} has no save at step {step}.", f"Its saves: {there}.", field="step")
-    return checkpoint.attach(base, run.checkpoint(step)).to(base.unet.device)
+    return checkpoint.attach(base, run.checkpoint(step), name).to(base.unet.device)

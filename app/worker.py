@@ -21,6 +21,7 @@ from pathlib import Path
 from huey.consumer import Consumer
 
 from app import attempts, launch, outcome, processes, workerfile
+from app.drawer_process import DrawerProcess
 from app.engines import Kind, Running, job_name, split_name
 from app.engines.local import Handler, LocalEngine
 from app.engines.records import node
@@ -32,7 +33,6 @@ from training.states import this_process
 LOOK_SECONDS = 1.0
 HEALTH_SECONDS = 10.0
 LEAVE_SECONDS = 60.0  # for saving, when the worker is asked to end
-WITH_THE_APP = "Stopped with the app."
 
 log = logging.getLogger("delora.worker")
 
@@ -42,15 +42,16 @@ class Worker:
 
     Args:
         command: makes the command that does a training job.
-        handlers: what does the jobs of other queues, by kind; "train" is this class's own.
+        handlers: what does the jobs of a queue, by kind, in place of this class's own.
     """
 
     def __init__(
         self, data: Path, command: launch.Command = launch.training_command, handlers: dict[Kind, Handler] | None = None
     ):
         self.data, self.command = Path(data), command
-        self.handlers: dict[Kind, Handler] = {"train": self._train, **(handlers or {})}
         self._minded: set[str] = set()  # the jobs that threads of this process wait for
+        self.drawer = DrawerProcess(self.data, self._minded)
+        self.handlers: dict[Kind, Handler] = {"train": self._train, "generate": self.drawer.draw, **(handlers or {})}
         self._left: set[str] = set()  # those that were stopped because the worker ends
         self._asked = 0
         self._wake = threading.Event()
@@ -87,7 +88,7 @@ class Worker:
         """Sign of life, jobs to be ended by force, run folders against the queue, threads that died."""
         workerfile.write(self.data, node(), self.since)
         self.engine.records.tend(set(self._minded))
-        found = self.reconciler.look()
+        found = self.reconciler.look() + self.drawer.look(self.engine)
         for finding in found:
             if finding.words not in self._told:
                 log.info(finding.words)
@@ -119,6 +120,7 @@ class Worker:
     def _mind(self, run: Run, attempt: int) -> None:
         name = job_name(run.id, attempt)
         log.info("Job %s begins.", name)
+        self.drawer.drop()  # so that the device is free when the training has started
         try:
             job = launch.start(run, attempt, self.command(run, attempt))
         except (OSError, StudioError) as error:
@@ -129,7 +131,7 @@ class Worker:
         how = job.wait()
         state = outcome.settle(run, attempt, out_of_memory=job.out_of_memory)
         if name in self._left and state.name == "stopped" and attempts.still_ours(run, attempt):
-            state = run.set_state(message=f"{WITH_THE_APP} {outcome.saved_words(run)}")
+            state = run.set_state(message=f"{outcome.WITH_THE_APP} {outcome.saved_words(run)}")
         self.engine.records.close(record, how)
         log.info("Job %s %s; the run is %s. %s", name, how, state.name, state.message)
 
@@ -139,6 +141,7 @@ class Worker:
         """Have what runs save and stop, and wait for it."""
         for consumer in consumers:
             consumer.stop_flag.set()
+        self.drawer.leave()
         names = [name for name, status in self.engine.poll().items() if isinstance(status, Running)]
         for name in names:
             if not self._run_of(name).stop_requested():
@@ -149,10 +152,12 @@ class Worker:
         threads = [thread for consumer in consumers for _, thread in consumer.worker_threads]
         while any(thread.is_alive() for thread in threads) or self._at_work(names):
             if self._asked > 1:
+                self.drawer.close(0)
                 for name in self._at_work(names):
                     self.engine.stop(name, grace=0)
             self.engine.records.tend(set(self._minded))
             time.sleep(0.1)
+        self.drawer.close()
         self.reconciler.look()
         log.info("The worker ends.")
 

@@ -14,7 +14,7 @@ adapter.detach()  # the model is as it was, bit for bit
 delora.load(model, "adapter.safetensors").merge()  # or the adapter is folded into its weights
 """
 
-from . import dora, lowrank, oft, reflections  # noqa: F401  each registers its methods
+from . import dora, full, lowrank, oft, reflections  # noqa: F401  each registers its methods
 from .config import AdapterConfig
 from .files import load, save
 from .inject import Adapter, attach, merge

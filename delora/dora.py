@@ -12,6 +12,14 @@ from .methods import register
 from .products import Factors, f64
 
 
+@torch.no_grad()
+def row_norms(weight: Tensor, update: Factors, squared: Tensor) -> Tensor:
+    """||w_i + dw_i||, (out,), from the ||w_i||^2 and without the dense sum."""
+    down, up = update
+    along = weight.to(down.dtype) @ down.mT  # (out, r)
+    return (squared + (up * (2 * along + up @ (down @ down.mT))).sum(dim=1)).clamp(min=0).sqrt()
+
+
 @register("dora")
 class DoRA(LoRA):
     """W' = m (W + dW) / ||W + dW||, dW of LoRA, norms per output row, m (out,) learnable.
@@ -19,6 +27,8 @@ class DoRA(LoRA):
     As in the original and in PEFT the norm is a constant to the gradient. It is found from W A^T and A A^T, without
     the dense W + dW: ||w_i + b_i A||^2 = ||w_i||^2 + 2 b_i (W A^T)_i + b_i A A^T b_i.
     """
+
+    kinds = (nn.Linear,)
 
     def __init__(self, weight: Tensor, config: AdapterConfig, generator: torch.Generator) -> None:
         super().__init__(weight, config, generator)
@@ -28,11 +38,7 @@ class DoRA(LoRA):
 
     def ratios(self, weight: Tensor) -> Tensor:
         """m / ||W + dW||, (out,); exactly 1 at the start."""
-        with torch.no_grad():
-            down, up = self.factors().plus
-            along = weight.to(down.dtype) @ down.mT  # (out, r)
-            norms = (self.squared + (up * (2 * along + up @ (down @ down.mT))).sum(dim=1)).clamp(min=0).sqrt()
-        return self.m / norms
+        return self.m / row_norms(weight, self.factors().plus, self.squared)
 
     def add_to(self, y: Tensor, x: Tensor, linear: nn.Linear, y0: Tensor) -> Tensor:
         dtype, strength = y.dtype, self.strength
@@ -82,3 +88,38 @@ class FixedDoRA(DoRA):
 
     def bound(self, weight_norm: float) -> float:
         return 2 * weight_norm
+
+
+@register("dora-columns")
+class ColumnDoRA(DoRA):
+    """DoRA with norms per input column, m (in,), as in files of LyCORIS and OneTrainer; here to use such files."""
+
+    def __init__(self, weight: Tensor, config: AdapterConfig, generator: torch.Generator) -> None:
+        super().__init__(weight, config, generator)
+        self.squared = weight.detach().to(self.A.dtype).square().sum(dim=0)  # ||w_j||^2, (in,)
+        self.m = nn.Parameter(self.squared.sqrt())
+
+    def ratios(self, weight: Tensor) -> Tensor:
+        """m / ||W + dW||, (in,); exactly 1 at the start."""
+        down, up = self.factors().plus
+        return self.m / row_norms(weight.mT, Factors(up.mT, down.mT), self.squared)
+
+    def add_to(self, y: Tensor, x: Tensor, linear: nn.Linear, y0: Tensor) -> Tensor:
+        dtype, strength = y.dtype, self.strength
+
+        def make() -> tuple[Tensor, Tensor, Factors]:
+            c = self.ratios(linear.weight)
+            down, up = self.factors().plus
+            return (strength * (c - 1)).to(dtype), (c * down).to(dtype), (strength * up).to(dtype)
+
+        k, down, up = self.keep("scaled", make, dtype, strength, linear.weight.data_ptr(), linear.weight._version)
+        x = x.to(dtype)
+        return y + F.linear(k * x, linear.weight.to(dtype)) + F.linear(F.linear(self.drop(x), down), up)
+
+    def dense(self, weight: Tensor) -> Tensor:
+        down, up = LoRA.low_rank(self, weight)
+        c = f64(self.ratios(weight))
+        return (c - 1) * f64(weight) + c * (up @ down)
+
+    def distance(self, weight: Tensor) -> Tensor:
+        return self.dense(weight).norm()

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .dora import DoRA
-from .factorise import exact_factors
+from .dora import ColumnDoRA, DoRA
+from .factorise import Layer, exact_factors
 from .files import write_safetensors
 from .inject import Adapter
 from .lowrank import Bounded, LoRA
@@ -38,7 +38,9 @@ def to_peft(adapter: Adapter, folder: str | os.PathLike[str], dtype: torch.dtype
     settings, tensors = _writer(layers)(adapter)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {PREFIX + key: t.detach().to("cpu", dtype).contiguous() for key, t in tensors.items()}
+    # A magnitude multiplies the whole of W: in half precision that would show.
+    dtypes = {key: torch.float32 if key.endswith("lora_magnitude_vector") else dtype for key in tensors}
+    tensors = {PREFIX + key: t.detach().to("cpu", dtypes[key]).contiguous() for key, t in tensors.items()}
     write_safetensors(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
     config = {"bias": "none", "inference_mode": True, "target_modules": list(layers), "task_type": None, **settings}
     part = folder / ".adapter_config.json.part"
@@ -48,7 +50,7 @@ def to_peft(adapter: Adapter, folder: str | os.PathLike[str], dtype: torch.dtype
 
 def _writer(layers: Mapping[str, Method]) -> Callable[[Adapter], Written]:
     method = next(iter(layers.values()))
-    if isinstance(method, LoRA):  # DoRA too
+    if isinstance(method, LoRA) and not isinstance(method, ColumnDoRA):  # DoRA too
         return _lora
     if isinstance(method, Bounded) and not method.frozen_copy:
         return _delora
@@ -60,8 +62,9 @@ def _writer(layers: Mapping[str, Method]) -> Callable[[Adapter], Written]:
 def _lora(adapter: Adapter) -> Written:
     tensors = {}
     for path, layer in adapter.layers.items():
-        tensors[f"{path}.lora_A.weight"] = layer.A
-        tensors[f"{path}.lora_B.weight"] = layer.B
+        shape = adapter.linears[path].weight.shape
+        down, up = Layer(layer.A.detach(), layer.B.detach(), shape).stored(layer.A.dtype)
+        tensors[f"{path}.lora_A.weight"], tensors[f"{path}.lora_B.weight"] = down, up
         if isinstance(layer, DoRA):
             tensors[f"{path}.lora_magnitude_vector"] = layer.m
     ranks = {path: layer.A.shape[0] for path, layer in adapter.layers.items()}

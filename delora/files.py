@@ -57,7 +57,7 @@ def load(model: nn.Module, path: str | os.PathLike[str], name: str = "default", 
     """
     path = Path(path)
     header = read_header(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a mapping
     adapter = attach(model, header["config"], name=name)
     try:
@@ -75,7 +75,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises ValueError where the file is missing, damaged or not one of ours.
     """
-    with _opened(Path(path)) as file:
+    with opened(Path(path)) as file:
         header: dict[str, Any] = dict(file.metadata() or {})
     if header.get("format") != FORMAT:
         raise ValueError(f"{path}: not an adapter file of DeLoRA Studio. A plain LoRA file has to be imported first.")
@@ -99,7 +99,8 @@ def write_safetensors(tensors: Mapping[str, torch.Tensor], path: Path, metadata:
         part.unlink(missing_ok=True)
 
 
-def _opened(path: Path) -> safe_open:
+def opened(path: Path) -> safe_open:
+    """The safetensors file at `path`, open. Raises ValueError where it is missing, cut off or damaged."""
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file.")
     with path.open("rb") as file:

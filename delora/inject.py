@@ -1,9 +1,10 @@
 """Attaching adapters to a model's linear layers, and taking them off again without a trace.
 
-Each adapted `nn.Linear` gets one child module, `adapters`, that holds its methods by adapter name, and two forward
-hooks. The hooks are plain functions, so `copy.deepcopy`, pickling, `accelerate`, gradient checkpointing and callers
-such as diffusers' attention processors (`attn.to_q(x)`) all keep working; the child module lets `model.to(device)`
-and DistributedDataParallel find the parameters, and stays out of the model's state dict.
+Each adapted layer (an `nn.Linear`, unless the method can sit on more) gets one child module, `adapters`, that holds its
+methods by adapter name, and two forward hooks. The hooks are plain functions, so `copy.deepcopy`, pickling,
+`accelerate`, gradient checkpointing and callers such as diffusers' attention processors (`attn.to_q(x)`) all keep
+working; the child module lets `model.to(device)` and DistributedDataParallel find the parameters, and stays out of the
+model's state dict.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .methods import METHODS, Method
 from .products import f64
 
 CHILD = "adapters"
+ALL = "*"  # as a target: every layer that the method can sit on
 
 
 class Slot(nn.ModuleDict):
@@ -59,7 +61,9 @@ def _after(linear: nn.Linear, args: tuple, kwargs: dict, y0: Tensor) -> Tensor:
 
 
 def attach(model: nn.Module, config: AdapterConfig, *, seed: int = 0, name: str = "default") -> Adapter:
-    """Adapts every linear layer of `model` whose name ends in one of `config.targets`.
+    """Adapts every linear layer of `model` whose name ends in one of `config.targets`; "*" means all of them.
+
+    Methods whose `kinds` say so sit on other layers too: `lora` on convolutions, `full` also on norms.
 
     The model's own parameters are frozen (the adapter's `detach` gives back what they were) and its weights are never
     written. All methods but ETHER leave the model's output as it is, bit for bit, until the first training step. The
@@ -84,11 +88,12 @@ def attach(model: nn.Module, config: AdapterConfig, *, seed: int = 0, name: str 
 
 
 def find_linears(model: nn.Module, config: AdapterConfig) -> dict[str, nn.Linear]:
-    """The linear layers that `config` means, by module path, in the model's order."""
-    linears = {path: m for path, m in model.named_modules() if isinstance(m, nn.Linear)}
+    """The layers that `config` means, by module path, in the model's order."""
+    kinds = METHODS[config.method].kinds
+    linears = {p: m for p, m in model.named_modules() if isinstance(m, kinds) and m.weight is not None}
 
     def ends(path: str, end: str) -> bool:
-        return path == end or path.endswith(f".{end}")
+        return end in (ALL, path) or path.endswith(f".{end}")
 
     found = {path: m for path, m in linears.items() if any(ends(path, t) for t in config.targets)}
     for target in config.targets:
@@ -109,14 +114,14 @@ def _build(path: str, linear: nn.Linear, config: AdapterConfig, seed: int) -> Me
     if isinstance(linear, nn.modules.linear.NonDynamicallyQuantizableLinear):
         raise ValueError(f"{path}: nn.MultiheadAttention reads this layer's weight without calling it. Leave it out.")
     layer_config = config.for_layer(path)
-    if "rank" in METHODS[config.method].options and layer_config.rank > min(weight.shape):
+    if "rank" in METHODS[config.method].options and layer_config.rank > (most := min(weight.flatten(1).shape)):
         raise ValueError(
-            f"rank: {layer_config.rank} is more than {path} has ({weight.shape[1]} in, {weight.shape[0]} out). "
-            f"Choose at most {min(weight.shape)}, or give this layer its own in rank_pattern."
+            f"rank: {layer_config.rank} is more than {path} has ({weight[0].numel()} in, {weight.shape[0]} out). "
+            f"Choose at most {most}, or give this layer its own in rank_pattern."
         )
     generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {path}".encode()))
     try:
-        return METHODS[config.method](weight.detach(), layer_config, generator)
+        return METHODS[config.method].on(linear, layer_config, generator)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -252,16 +257,19 @@ def merge(adapters: Iterable[Adapter]) -> None:
     """
     adapters = list(adapters)
     names = {adapter.name for adapter in adapters}
-    displacements: dict[nn.Linear, Tensor] = {}
     for adapter in adapters:
         if not adapter.attached:
             raise ValueError(f"The adapter {adapter.name!r} is not attached, so it cannot be merged.")
         for path, linear in adapter.linears.items():
             if others := set(getattr(linear, CHILD)) - names:
                 raise ValueError(f"{path}: also holds the adapter {min(others)!r}. Merge or detach it as well.")
-            dw = adapter.layers[path].dense(linear.weight) * adapter.strength
-            displacements[linear] = displacements.get(linear, 0) + dw
-    for linear, dw in displacements.items():
-        linear.weight.copy_((f64(linear.weight) + dw).to(linear.weight.dtype))
+    for linear in dict.fromkeys(linear for adapter in adapters for linear in adapter.linears.values()):
+        sums: dict[str, Tensor] = {}
+        for method in getattr(linear, CHILD).values():
+            for name, moved in method.displacements(linear).items():
+                sums[name] = sums.get(name, 0) + method.strength * moved
+        for name, moved in sums.items():
+            parameter = getattr(linear, name)
+            parameter.copy_((f64(parameter) + moved).to(parameter.dtype))
     for adapter in adapters:
         adapter.detach()

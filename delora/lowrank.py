@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -39,16 +40,33 @@ class LoRA(Additive):
     """dW = (alpha / r) B A, B = 0 at the start (Eq. 1)."""
 
     options = ("rank", "alpha", "rank_pattern")
+    kinds = (nn.Linear, nn.Conv2d)
+
+    @classmethod
+    def on(cls, layer: nn.Module, config: AdapterConfig, generator: torch.Generator) -> LoRA:
+        return (ConvLoRA if isinstance(layer, nn.Conv2d) else cls)(layer.weight.detach(), config, generator)
 
     def __init__(self, weight: Tensor, config: AdapterConfig, generator: torch.Generator) -> None:
         super().__init__(config)
-        out_features, in_features = weight.shape
+        out_features, in_features = weight.flatten(1).shape
         self.A = kaiming(config.rank, in_features, like=weight, generator=generator)
         self.B = nn.Parameter(self.A.new_zeros(out_features, config.rank))
         self.scale = (2 * config.rank if config.alpha is None else config.alpha) / config.rank
 
     def factors(self) -> Update:
         return Update(Factors(self.A, self.B * self.scale))
+
+
+class ConvLoRA(LoRA):
+    """LoRA on a convolution, as kohya's and diffusers' files have it: A is one to r channels, B then mixes those."""
+
+    def add_to(self, y: Tensor, x: Tensor, linear: nn.Conv2d, y0: Tensor) -> Tensor:
+        down, up = self.update(y.dtype).plus
+        h = linear._conv_forward(self.drop(x.to(y.dtype)), down.view(-1, *linear.weight.shape[1:]), None)
+        return y + F.conv2d(h, up[:, :, None, None])
+
+    def dense(self, weight: Tensor) -> Tensor:
+        return super().dense(weight).view(weight.shape)
 
 
 class Directions:

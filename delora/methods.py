@@ -5,7 +5,7 @@ A method says once what it does to one linear layer y = W x + b, with W of shape
 - an additive method states `factors()`: dW = up @ down, so y + up (down x)             (LoRA, DeLoRA, ...)
 - a turning method states `input_turn()`, and with `turns_output` also `output_turn()`:
   W' = (I + L) W (I + R), so the activations are turned before and after W              (ETHER, ETHER+, ...)
-- anything else overrides `add_to`, `dense` and `distance`                              (DoRA, OFT)
+- anything else overrides `add_to`, `dense` and `distance`                              (DoRA, OFT, full)
 
 Forward, strength, displacement, distance, merge, saving and export are derived here and in the modules beside it.
 The matrices may carry a leading adapter dimension: methods write `dim=-1`, `dim=-2` and `.mT`.
@@ -52,12 +52,18 @@ class Method(nn.Module):
     options: ClassVar[tuple[str, ...]] = ()  # the fields of AdapterConfig that the method reads
     own_rate: ClassVar[tuple[str, ...]] = ()  # parameters with a learning rate of their own
     turns_input: ClassVar[bool] = False  # whether x is turned before W reads it
+    kinds: ClassVar[tuple[type[nn.Module], ...]] = (nn.Linear,)  # the layers it can sit on, linear in their weights
 
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__()
         self.dropout = config.dropout
         self.strength = 1.0
         self._kept: dict[str, tuple] = {}
+
+    @classmethod
+    def on(cls, layer: nn.Module, config: AdapterConfig, generator: torch.Generator) -> Method:
+        """The method for one layer, for those that need to know more of it than its weight."""
+        return cls(layer.weight.detach(), config, generator)
 
     # What a method states, besides its update.
 
@@ -87,6 +93,10 @@ class Method(nn.Module):
         """dW at strength 1, float64, (out, in)."""
         down, up = self.low_rank(weight)
         return up @ down
+
+    def displacements(self, layer: nn.Module) -> dict[str, Tensor]:
+        """What merging adds to the layer's parameters, by their names: float64, at strength 1."""
+        return {"weight": self.dense(layer.weight)}
 
     def distance(self, weight: Tensor) -> Tensor:
         """||dW||_F at strength 1, a float64 scalar; from Gram matrices, so nothing of size (out, in) is made."""

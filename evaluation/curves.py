@@ -1,4 +1,9 @@
-"""A run's curves as plots: likeness, prompt following, how far it moved and how far it may, loss."""
+"""A run's curves as plots: likeness, prompt following, how far it moved and how far it may, loss.
+
+Each curve of a run has a variant that takes its events, for callers that follow a run and have read them already.
+"""
+
+from collections.abc import Sequence
 
 from evaluation.plots import Series, line_plot
 from evaluation.recommend import OBEYS
@@ -10,13 +15,16 @@ LIMIT_WORDS = (
     "the limit is a limit, not a mark for quality."
 )
 REACH_WORDS = "independent directions usually end at the lower line; "
+REACH = "usual reach, about limit / √r"
+Events = Sequence[dict]
 
 
-def likeness_plot(book: ScoreBook, mark: int | None = None) -> str:
+def likeness_plot(book: ScoreBook, mark: int | None = None, **size: int) -> str:
     """DINO with its standard error against steps, between the base model and the real pictures' self-similarity.
 
     Args:
         mark: the step to mark, the recommended one.
+        size: `width` and `height` of the plot.
     """
     steps, saves = [0, *book.saves], [book.base, *book.saves.values()]
     points = tuple((step, scores.dino) for step, scores in zip(steps, saves, strict=True))
@@ -25,58 +33,76 @@ def likeness_plot(book: ScoreBook, mark: int | None = None) -> str:
         _level("base model", book.base.dino, steps, "light"),
     ]
     lines += [_level("your pictures with one another", book.real["dino"], steps, "limit")] if book.real else []
-    return line_plot(lines, title="Likeness (DINO)", y_label="mean cosine ± standard error", **_mark(mark))
+    return line_plot(lines, title="Likeness (DINO)", y_label="mean cosine ± standard error", **_mark(mark), **size)
 
 
-def prompt_plot(book: ScoreBook, mark: int | None = None) -> str:
+def prompt_plot(book: ScoreBook, mark: int | None = None, **size: int) -> str:
     """CLIP-T in percent of the base model's against steps, and what is asked for."""
     shares = [(step, scores.clip_t_share) for step, scores in book.saves.items() if scores.clip_t_share is not None]
     points = ((0, 100.0), *((step, 100 * share) for step, share in shares))
     lines = [Series("adapter", points), _level("what we ask for", 100 * OBEYS, [0, *book.saves], "limit")]
-    return line_plot(lines, title="Follows the prompt (CLIP-T)", y_label="% of the base model", **_mark(mark))
+    return line_plot(lines, title="Follows the prompt (CLIP-T)", y_label="% of the base model", **_mark(mark), **size)
 
 
 def distance_plot(run: Run) -> str:
     """How far the adapter has moved the weights, with its limit drawn in where it has one (the paper's Fig. 3)."""
-    return line_plot(distance_series(run), title="How far it moved", y_label="distance / ‖W‖")
+    return line_plot(distance_series(run), title="How far it moved", y_label="distance / ‖W‖", from_zero=True)
 
 
 def loss_plot(run: Run) -> str:
     """The training loss against steps, neighbours averaged."""
-    losses = tuple((event["step"], event["loss"]) for event in run.history("step") if event["loss"] is not None)
-    return line_plot([Series("loss", thinned(losses))], title="Loss", y_label="mean squared error")
+    return losses_plot(run.history("step"))
+
+
+def losses_plot(steps: Events, **size: int) -> str:
+    """The same from the run's step events."""
+    losses = tuple((event["step"], event["loss"]) for event in steps if event.get("loss") is not None)
+    return line_plot([Series("loss", thinned(losses))], title="Loss", y_label="mean squared error", **size)
 
 
 def distance_series(run: Run) -> list[Series]:
+    """See `distances`."""
+    return distances(run.history("geometry"))
+
+
+def distances(geometry: Events, reach: str = REACH) -> list[Series]:
     """Distance / ||W|| against steps: mean and furthest layer, the guaranteed limit and the usual reach where any.
 
     The furthest layer is the one nearest to its own limit (or simply the furthest where there is none); its limit and
-    reach are drawn, so that the line and what bounds it belong together.
+    reach are drawn, so that the line and what bounds it belong together. reach: what to call its line.
     """
-    events = run.history("geometry")
-    if not events:
+    if not geometry:
         return []
-    last = events[-1]["layers"]
+    last = geometry[-1]["layers"]
     name = max(last, key=lambda layer: last[layer]["distance"] / (last[layer]["bound"] or 1.0))
 
     def line(key: str) -> tuple[tuple[float, float], ...]:
-        points = ((event["step"], event["layers"][name][key]) for event in events)
+        points = ((event["step"], event["layers"][name][key]) for event in geometry)
         return tuple((step, value) for step, value in points if value is not None)
 
-    means = tuple((e["step"], sum(v["distance"] for v in e["layers"].values()) / len(e["layers"])) for e in events)
     lines = [
-        Series("mean of all layers", means),
+        Series("mean of all layers", mean_of_layers(geometry, "distance")),
         Series("furthest layer", line("distance")),
         Series("its limit (guaranteed)", line("bound"), style="limit"),
-        Series("usual reach, about limit / √r", line("reach"), style="light"),
+        Series(reach, line("reach"), style="light"),
     ]
     return [series for series in lines if series.points]
 
 
+def mean_of_layers(geometry: Events, key: str) -> tuple[tuple[float, float], ...]:
+    """(step, mean over all layers) of a quantity; nothing where a layer has none."""
+    points = ((event["step"], [layer[key] for layer in event["layers"].values()]) for event in geometry)
+    return tuple((step, sum(values) / len(values)) for step, values in points if None not in values)
+
+
 def furthest_share(run: Run) -> float | None:
+    """See `furthest`."""
+    return furthest(run.history("geometry"))
+
+
+def furthest(geometry: Events) -> float | None:
     """The furthest layer's distance in percent of its limit now; None where nothing bounds it."""
-    events = run.history("geometry")
-    layers = events[-1]["layers"].values() if events else []
+    layers = geometry[-1]["layers"].values() if geometry else []
     shares = [100 * layer["distance"] / layer["bound"] for layer in layers if layer["bound"]]
     return max(shares, default=None)
 

@@ -122,6 +122,11 @@ def load(kind: str, ref: str = EMBEDDED, data: Path | None = None, device: str =
     return _cached(kind, ref, name, folder, device)
 
 
+def check(kind: str, ref: str, data: Path | None = None) -> None:
+    """Raises what `load` would for a judge that is not on this computer, without loading it."""
+    _find(kind, ref, data)
+
+
 @functools.lru_cache(maxsize=4)
 def _cached(kind: str, ref: str, name: str, folder: Path, device: str) -> Encoder:
     try:

@@ -1,5 +1,6 @@
 """Does the exported file do elsewhere what the adapter does here? Asked of diffusers' own loader, not of our writer."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,27 +36,33 @@ class LoadBack:
         )
 
 
-def load_back(base, adapter, path: Path, *, prompt: str, seed: int = 0) -> LoadBack:
+def load_back(
+    base, adapter, path: Path, *, prompt: str, seed: int = 0, strength: float = 1.0, also: Sequence = ()
+) -> LoadBack:
     """Draw with the attached `adapter` and with the LoRA file at `path` loaded by stock diffusers, and compare.
 
     The adapter stays attached with the strength it had; the file's LoRA is taken off again.
 
     Args:
         base: the `BaseModel` that `adapter` is attached to.
+        strength: of the adapter in the file.
+        also: further attached adapters that the file holds, each at the strength that it has.
     """
     import torch
 
     pipe = base.pipeline()
-    strength = adapter.strength
+    before = {each: each.strength for each in (adapter, *also)}
     try:
-        adapter.strength = 1.0
+        adapter.strength = strength
         ours, our_picture = _drawn(pipe, prompt, seed)
-        adapter.strength = 0.0  # from here on the UNet is the base model, bit for bit
+        for each in before:
+            each.strength = 0.0  # from here on the UNet is the base model, bit for bit
         pipe.load_lora_weights(str(path.parent), weight_name=path.name, local_files_only=True)
         theirs, their_picture = _drawn(pipe, prompt, seed)
     finally:
         pipe.unload_lora_weights()
-        adapter.strength = strength
+        for each, value in before.items():
+            each.strength = value
     return LoadBack(
         file=path.name,
         unet_difference=float((ours - theirs).abs().max() / ours.abs().max()),

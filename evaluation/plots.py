@@ -16,12 +16,14 @@ class Series:
         points: (x, y) pairs in order of x.
         errors: the half length of a bar at each point, or empty.
         style: `line` (drawn full), `limit` (a long-dashed line) or `light` (a thin dotted one).
+        colour: of the line; empty for the next of COLOURS.
     """
 
     name: str
     points: tuple[tuple[float, float], ...]
     errors: tuple[float, ...] = ()
     style: str = "line"
+    colour: str = ""
 
 
 def line_plot(
@@ -32,12 +34,16 @@ def line_plot(
     x_label: str = "step",
     mark_x: float | None = None,
     mark_label: str = "",
+    from_zero: bool = False,
     width: int = 640,
     height: int = 330,
 ) -> str:
     """An `<svg>` element with axes, ticks, a legend and, at `mark_x`, a labelled upright line.
 
     A plot without points says so in words.
+
+    Args:
+        from_zero: the upright axis begins at 0.
     """
     points = [point for line in series for point in line.points]
     head = (
@@ -47,11 +53,13 @@ def line_plot(
     )
     if not points:
         return head + f'<text x="{LEFT}" y="{height / 2}">Nothing measured yet.</text></svg>'
-    legend_height = 18 * ceil(len(series) / 2)
+    columns = _legend_columns(series, width)
+    legend_height = 18 * ceil(len(series) / columns)
     frame = (LEFT, TOP, width - RIGHT, height - BOTTOM - legend_height)
     reach = [y + sign * e for line in series for (_, y), e in zip(line.points, line.errors) for sign in (-1, 1)]  # noqa: B905 - errors may be empty
     x_ticks = ticks(min(x for x, _ in points), max(x for x, _ in points), whole=True)  # steps come in ones
-    y_ticks = ticks(min([y for _, y in points] + reach), max([y for _, y in points] + reach))
+    heights = [y for _, y in points] + reach + ([0.0] if from_zero else [])
+    y_ticks = ticks(min(heights), max(heights))
     place = _Placement(frame, (x_ticks[0], x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
     parts = [head, *_axes(place, frame, x_ticks, y_ticks, x_label, y_label)]
     if mark_x is not None:
@@ -61,8 +69,9 @@ def line_plot(
             f'<text x="{x + 4:.1f}" y="{frame[1] + 12}">{escape(mark_label)}</text>'
         )
     for index, line in enumerate(series):
-        parts += _drawn(line, place, COLOURS[index % len(COLOURS)])
-        parts.append(_legend_entry(line, index, COLOURS[index % len(COLOURS)], frame, height - legend_height))
+        colour = line.colour or COLOURS[index % len(COLOURS)]
+        parts += _drawn(line, place, colour)
+        parts.append(_legend_entry(line, index, columns, colour, frame, height - legend_height))
     return "".join([*parts, "</svg>"])
 
 
@@ -127,9 +136,15 @@ def _drawn(line: Series, place: _Placement, colour: str) -> list[str]:
     return parts
 
 
-def _legend_entry(line: Series, index: int, colour: str, frame, top: float) -> str:
-    x = frame[0] + (index % 2) * (frame[2] - frame[0]) / 2
-    y = top + 10 + 18 * (index // 2)
+def _legend_columns(series: list[Series], width: int) -> int:
+    """Two where the longest name fits into half the width, about 6.3 px a letter beside its 30 px of line."""
+    longest = max(len(line.name) for line in series)
+    return 2 if 30 + 6.3 * longest <= (width - LEFT - RIGHT) / 2 else 1
+
+
+def _legend_entry(line: Series, index: int, columns: int, colour: str, frame, top: float) -> str:
+    x = frame[0] + (index % columns) * (frame[2] - frame[0]) / columns
+    y = top + 10 + 18 * (index // columns)
     dash = {"line": "", "limit": ' stroke-dasharray="9 5"', "light": ' stroke-dasharray="2 4"'}[line.style]
     return (
         f'<line x1="{x:.1f}" x2="{x + 24:.1f}" y1="{y - 4:.1f}" y2="{y - 4:.1f}" stroke="{colour}" stroke-width="2"'

@@ -1,6 +1,7 @@
 """A worker and a job for tests: real processes all through, but the job only writes events, and saves empty folders.
 
 python fakejob.py worker DATA       the worker, whose jobs are these
+python fakejob.py studio DATA       a worker whose trainings are these, and whose drawings are real
 python fakejob.py job RUN ATTEMPT   such a job, behind the real entry point
 """
 
@@ -25,12 +26,13 @@ def command(run, attempt: int) -> list[str]:
     return [sys.executable, __file__, "job", str(run.path), str(attempt)]
 
 
-def job(path: Path) -> str:
+def job(path: Path, lease=None) -> str:
     """What `app.job.run_job` would do, without a model."""
     import signal
     import subprocess
 
     from app import attempts
+    from app.job import waiting
     from training.run import Run
     from training.signals import stop_on_signals
     from training.states import this_process
@@ -57,6 +59,8 @@ def job(path: Path) -> str:
             if step % SAVE_EVERY == 0:
                 run.check_fence()
                 run.checkpoint(step).mkdir(parents=True)
+                if lease and lease.hand_over(waiting(run)):
+                    run.set_state(phase="train", message="")
             run.beat(step=step)
         run.set_state("done", pid=None, pid_started=None)
     return "done"
@@ -73,7 +77,8 @@ def main(verb: str, path: str, attempt: str = "0") -> int:
     from app.worker import Worker
 
     logging.basicConfig(level=logging.INFO)
-    Worker(Path(path), command, {"generate": lambda drawing, n: (Path(path) / f"{drawing}.{n}.drawn").touch()}).run()
+    fakes = {"generate": lambda drawing, n: (Path(path) / f"{drawing}.{n}.drawn").touch()}
+    Worker(Path(path), command, fakes if verb == "worker" else None).run()
     return 0
 
 

@@ -45,10 +45,10 @@ class Workshop:
         """Put a run into the queue."""
         return control.start(self.data, run, engine=self.engine)
 
-    def start_worker(self) -> subprocess.Popen:
-        """Start a worker and wait until it works."""
+    def start_worker(self, verb: str = "worker") -> subprocess.Popen:
+        """Start a worker and wait until it works; verb: see `fakejob`."""
         worker = subprocess.Popen(
-            [sys.executable, fakejob.__file__, "worker", str(self.data)],
+            [sys.executable, fakejob.__file__, verb, str(self.data)],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
             stderr=(self.data / "worker.txt").open("ab"),
             start_new_session=True,

@@ -175,6 +175,12 @@ class EtherPlusRelaxedSpec(_Ranked, _Bounded):
     method: Literal["ether-plus-relaxed"] = "ether-plus-relaxed"
 
 
+class FullSpec(_Adapter):
+    """Full finetuning: every weight of the target layers; with the target * all of the UNet (DreamBooth's own)."""
+
+    method: Literal["full"] = "full"
+
+
 AdapterSpec = Annotated[
     DeloraSpec
     | LoraSpec
@@ -187,7 +193,8 @@ AdapterSpec = Annotated[
     | EtherPlusSpec
     | EtherPlusControllableSpec
     | EtherPlusHighRankSpec
-    | EtherPlusRelaxedSpec,
+    | EtherPlusRelaxedSpec
+    | FullSpec,
     Field(discriminator="method"),
 ]
 

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from training import unetlayers
 
 PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
 
@@ -18,6 +20,8 @@ class Capabilities:
     prediction_type: "epsilon" or "v_prediction".
     max_tokens: tokens of a prompt, with its begin and end mark.
     attention_layers: attention projections (q, k, v, out) an adapter can sit on.
+    linears: all linear layers of the UNet, module path -> (in, out).
+    size_multiple: edges of pictures must be multiples of it.
     embedded: the toy model that ships with the program.
     classes, places, colours: the words an embedded model was trained with, places as its captions say them ("in the
         snow"); () where any word may be known.
@@ -30,6 +34,8 @@ class Capabilities:
     prediction_type: str
     max_tokens: int
     attention_layers: int
+    linears: Mapping[str, tuple[int, int]] = field(repr=False, compare=False)
+    size_multiple: int
     embedded: bool = False
     classes: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
@@ -57,33 +63,15 @@ def from_configs(configs: Mapping[str, Mapping], world: Path | None = None) -> C
             min(configs["tokenizer"].get("model_max_length", 1e30), configs["text_encoder"]["max_position_embeddings"])
         ),
         attention_layers=attention_projections(configs["unet"]),
+        linears=unetlayers.linears(configs["unet"]),
+        # Every level of the UNet halves the latent, and its skip connections must meet again on the way up.
+        size_multiple=vae_factor * 2 ** (len(configs["unet"]["block_out_channels"]) - 1),
         embedded=world is not None,
         **{key: tuple(words.get(key, ())) for key in ("classes", "places", "colours", "rare_tokens")},
     )
 
 
 def attention_projections(unet: Mapping) -> int:
-    """Count a UNet's attention projections from its config, without building it (128 for SD 1.5).
-
-    A transformer block has a self- and a cross-attention of four projections each; a level of `layers_per_block` n
-    has n transformers on the way down, n + 1 on the way up, and the middle has one.
-    """
-    levels = len(unet["block_out_channels"])
-
-    def per_level(value) -> list:
-        return [value] * levels if isinstance(value, int) else list(value)
-
-    layers, depths = per_level(unet["layers_per_block"]), per_level(unet.get("transformer_layers_per_block", 1))
-    blocks = sum(
-        n * depth
-        for kind, n, depth in zip(unet["down_block_types"], layers, depths, strict=True)
-        if kind.startswith("CrossAttn")
-    )
-    blocks += sum(
-        (n + 1) * depth
-        for kind, n, depth in zip(unet["up_block_types"], layers[::-1], depths[::-1], strict=True)
-        if kind.startswith("CrossAttn")
-    )
-    if unet.get("mid_block_type", "UNetMidBlock2DCrossAttn") == "UNetMidBlock2DCrossAttn":
-        blocks += depths[-1]
-    return blocks * 2 * len(PROJECTIONS)
+    """Count a UNet's attention projections from its config, without building it (128 for SD 1.5)."""
+    ends = tuple(f".{name}" for name in PROJECTIONS)
+    return sum(path.endswith(ends) for path in unetlayers.linears(unet))

@@ -43,6 +43,24 @@ class Run:
         """What makes the run. Raises BadInput where spec.json is damaged."""
         return spec.load(self.path / "spec.json")
 
+    @property
+    def name(self) -> str:
+        """What a person calls the run: its subject's name, unless it was renamed since."""
+        try:
+            return (self.path / "name.txt").read_text("utf-8").strip() or self.spec.name
+        except OSError:
+            return self.spec.name
+
+    def rename(self, name: str) -> None:
+        """Call the run something else; spec.json, which made it, stays. Raises BadInput for no name or a long one."""
+        name = " ".join(name.split())
+        if not 1 <= len(name) <= 80:
+            raise BadInput("A name has 1 to 80 letters.", "Write a shorter one." if name else "Write one.", "name")
+        try:
+            atomic.write_text(self.path / "name.txt", name + "\n")
+        except OSError as error:
+            raise from_os_error(error, self.path / "name.txt") from error
+
     def pictures(self) -> list[Path]:
         """The cleaned pictures of the subject, in the order they were given."""
         return sorted((self.path / "dataset").glob("[0-9]*.png"))

@@ -10,6 +10,7 @@
       scores.json    what evaluation found
       adapter/       exports
       attempts/N     made once by each process that takes the run up; the newest one holds it
+      name.txt       what a person renamed the run to, if they did
       log.txt
 
 Every write is beside-then-rename, and events are appended whole lines, so a reader never sees half of anything.
@@ -34,19 +35,20 @@ from training.states import RunState
 __all__ = ["Run", "create", "list_runs", "open_run"]
 
 
-def create(data: Path, run_spec: RunSpec, pictures: Sequence[Path]) -> Run:
+def create(data: Path, run_spec: RunSpec, pictures: Sequence[Path], run_id: str | None = None) -> Run:
     """Make a run in state queued. It appears whole or not at all.
 
     Args:
         data: the data folder.
         pictures: cleaned pictures, as `training.subjects.prepare` makes them; they are copied.
+        run_id: as `new_id` gives it, for who must know it before; None makes a new one.
 
     Raises:
         BadInput: no pictures, or a parent that is not there or has no such save. RunFailed: a full disk.
     """
     if not pictures:
         raise BadInput("No pictures were given.", "Give 4 to 8 pictures of your subject.", field="pictures")
-    path = Path(data) / "runs" / _new_id(run_spec.name)
+    path = Path(data) / "runs" / (run_id or new_id(run_spec.name))
     try:
         with atomic.new_folder(path) as folder:
             (folder / "spec.json").write_text(run_spec.to_json(), "utf-8")
@@ -86,7 +88,8 @@ def _copy_start(parent: Run, step: int, folder: Path) -> None:
     shutil.copytree(source, folder / "checkpoints" / source.name)
 
 
-def _new_id(name: str) -> str:
+def new_id(name: str) -> str:
+    """An id for a run: date, time, name and four random digits."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:32] or "run"
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}-{secrets.token_hex(2)}"

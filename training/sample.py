@@ -1,8 +1,8 @@
 """Prompts x seeds to pictures, with an adapter at a strength: while training and after.
 
-The sampler is DPM-Solver++ (2M), which draws no noise after the start, so a seed decides a picture alone, whatever the
-batch. The same seed in `pipe(..., generator=torch.Generator().manual_seed(seed))` with that scheduler gives the same
-picture.
+The sampler is DPM-Solver++ (2M) unless told otherwise. No sampler here draws noise after the start, so a seed decides a
+picture alone, whatever the batch. The same seed in `pipe(..., generator=torch.Generator().manual_seed(seed))` with that
+scheduler gives the same picture.
 """
 
 from __future__ import annotations
@@ -26,11 +26,19 @@ if TYPE_CHECKING:
     from training.run import Run
 
 
-def sampler(scheduler_config: dict[str, Any]) -> Any:
-    """A DPM-Solver++ scheduler for a base model's noise schedule and prediction type."""
-    from diffusers import DPMSolverMultistepScheduler
+SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {  # name -> diffusers' class, its options
+    "dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "solver_order": 2}),
+    "ddim": ("DDIMScheduler", {}),
+    "euler": ("EulerDiscreteScheduler", {}),
+}
 
-    return DPMSolverMultistepScheduler.from_config(scheduler_config, algorithm_type="dpmsolver++", solver_order=2)
+
+def scheduler_for(scheduler_config: dict[str, Any], sampler: str = "dpm++") -> Any:
+    """A scheduler of that name for a base model's noise schedule and prediction type."""
+    import diffusers
+
+    kind, options = SAMPLERS[sampler]
+    return getattr(diffusers, kind).from_config(scheduler_config, **options)
 
 
 def start_noise(seed: int, shape: tuple[int, int, int]) -> Tensor:
@@ -52,6 +60,7 @@ def generate(
     progress: Callable[[float, int], None] | None = None,
     size: int | None = None,
     mixed_precision: str = "no",
+    sampler: str = "dpm++",
 ) -> list[Image.Image]:
     """One picture for each prompt and seed, prompt by prompt.
 
@@ -63,6 +72,7 @@ def generate(
         progress: called with (pictures done, pictures in all) after each sampler step, the first as a fraction.
         size: edge in pixels, a multiple of the autoencoder's factor; None is the base model's own.
         mixed_precision: of the UNet's work, as `precision.choose` gives it; "no" is that of its weights.
+        sampler: one of SAMPLERS.
 
     Raises:
         BadInput: a size that does not fit.
@@ -83,7 +93,8 @@ def generate(
                     progress(done + share * count, len(jobs))
 
             with precision.drawing(mixed_precision, base.unet.device):
-                latents = _denoise(base, noise, wanted, unwanted, steps, guidance, tell)
+                scheduler = scheduler_for(base.scheduler_config, sampler)
+                latents = _denoise(base, scheduler, noise, wanted, unwanted, steps, guidance, tell)
             images += codec.decode_latents(base, latents)
     return images
 
@@ -120,9 +131,7 @@ def draw(
 def latent_shape(base: BaseModel, size: int | None = None) -> tuple[int, int, int]:
     """(C, h, w) of the latent of a picture `size` pixels wide. Raises BadInput where the size does not fit."""
     caps = base.capabilities
-    size, factor = size or caps.size_px, caps.vae_factor
-    # Every level of the UNet halves the latent, and its skip connections must meet again on the way up.
-    multiple = factor * 2 ** (len(base.unet.config.block_out_channels) - 1)
+    size, factor, multiple = size or caps.size_px, caps.vae_factor, caps.size_multiple
     if size < multiple or size % multiple:
         fitting = max(round(size / multiple), 1) * multiple
         raise BadInput(f"{size} pixels do not fit {base.name}.", f"Choose a multiple of {multiple}: {fitting}.", "size")
@@ -132,6 +141,7 @@ def latent_shape(base: BaseModel, size: int | None = None) -> tuple[int, int, in
 @torch.no_grad()
 def _denoise(
     base: BaseModel,
+    scheduler: Any,
     noise: Tensor,
     wanted: Tensor,
     unwanted: Tensor | None,
@@ -140,7 +150,6 @@ def _denoise(
     tell: Callable[[float], None],
 ) -> Tensor:
     """Noise (n, C, h, w) to latents, for embeddings (n, tokens, width)."""
-    scheduler = sampler(base.scheduler_config)
     scheduler.set_timesteps(steps, device=base.unet.device)
     texts = wanted if unwanted is None else torch.cat([unwanted, wanted])
     texts = texts.to(base.unet.device, base.unet.dtype)

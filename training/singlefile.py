@@ -50,7 +50,7 @@ def check(path: Path, config: Path | None = None) -> None:
             field="base",
         )
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(path, "np") as file:  # "pt" would import torch
             shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise BadInput(f"{path} is damaged or cut short ({error}).", "Download it again.", field="base") from None

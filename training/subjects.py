@@ -41,18 +41,37 @@ def inspect(path: Path, size_px: int = 512, position: float = 0.5) -> Verdict:
 
 def inspect_all(paths: Sequence[Path], size_px: int = 512, crops: Sequence[float] | None = None) -> list[Verdict]:
     """Judge pictures together, so that duplicates are found. crops: as in `prepare`."""
-    verdicts, hashes = [], []
-    for path, position in zip(paths, _positions(paths, crops), strict=True):
-        try:
-            picture = pictures.read(path)
-        except BadInput as error:
-            verdicts.append(Verdict("unreadable", str(error)))
-            hashes.append(None)
-            continue
-        image = pictures.square(picture.image, min(size_px, *picture.image.size), position)
-        hashes.append(perceptual_hash(image))
-        verdicts.append(_judge(picture, image, size_px, hashes))
-    return verdicts
+    crops = _positions(paths, crops)
+    return judge([look(path, size_px, crop) for path, crop in zip(paths, crops, strict=True)], size_px)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one picture alone shows. short_px: its short side. notes: what was done to it, in words.
+
+    problem: why it cannot be read; nothing else is known then.
+    """
+
+    short_px: int = 0
+    sharpness: float = 0.0
+    hash: int = 0
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def look(path: Path, size_px: int, crop: float = 0.5) -> Look:
+    """Look at the square that will be used of a picture. Never raises for what is in the file."""
+    try:
+        picture = pictures.read(path)
+    except BadInput as error:
+        return Look(problem=str(error))
+    image = pictures.square(picture.image, min(size_px, *picture.image.size), crop)
+    return Look(min(picture.image.size), sharpness(image), perceptual_hash(image), picture.notes)
+
+
+def judge(looks: Sequence[Look], size_px: int) -> list[Verdict]:
+    """The verdicts on pictures that belong together."""
+    return [_judge(looks, i, size_px) for i in range(len(looks))]
 
 
 def prepare(paths: Sequence[Path], folder: Path, size_px: int, crops: Sequence[float] | None = None) -> list[Path]:
@@ -150,15 +169,17 @@ def perceptual_hash(image: Image.Image) -> int:
     return sum(1 << i for i, bit in enumerate(bits) if bit)
 
 
-def _judge(picture: pictures.Picture, image: Image.Image, size_px: int, hashes: list[int | None]) -> Verdict:
-    for i, other in enumerate(hashes[:-1]):
-        if other is not None and (hashes[-1] ^ other).bit_count() <= SAME_BITS:
-            return Verdict("duplicate", f"Same as no. {i + 1}. It adds nothing; leave one out.", i)
-    did = f" ({', '.join(picture.notes)})" if picture.notes else ""
-    short = min(picture.image.size)
-    if short < size_px:
-        return Verdict("small", f"Small: {short} pixels on its short side, {size_px} are wanted{did}.")
-    if sharpness(image) < BLURRED_BELOW:
+def _judge(looks: Sequence[Look], i: int, size_px: int) -> Verdict:
+    this = looks[i]
+    if this.problem:
+        return Verdict("unreadable", this.problem)
+    for j, other in enumerate(looks[:i]):
+        if not other.problem and (this.hash ^ other.hash).bit_count() <= SAME_BITS:
+            return Verdict("duplicate", f"Same as no. {j + 1}. It adds nothing; leave one out.", j)
+    did = f" ({', '.join(this.notes)})" if this.notes else ""
+    if this.short_px < size_px:
+        return Verdict("small", f"Small: {this.short_px} pixels on its short side, {size_px} are wanted{did}.")
+    if this.sharpness < BLURRED_BELOW:
         return Verdict("blurred", f"Blurred: a sharper picture teaches more{did}.")
     return Verdict("good", f"Good{did}.")
 

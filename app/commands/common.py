@@ -1,11 +1,12 @@
 """What every command shares: where the data lives, JSON or words, progress with time left, and errors for a person."""
 
+import contextlib
 import errno
 import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,6 +67,23 @@ def fail(error: StudioError) -> None:
 def answer(as_json: bool, document: Any, words: str) -> None:
     """Print the result: the JSON document, or the words for a person."""
     print(json.dumps(document, indent=2, default=str) if as_json else words)
+
+
+@contextlib.contextmanager
+def on_device(data: Path, who: str) -> Iterator[None]:
+    """Hold the device of the data folder while inside, as `who` for those who wait; waiting is told on stderr."""
+    from app import devices
+
+    told = ""
+
+    def tell(present: str) -> None:
+        nonlocal told
+        if present != told:
+            print(f"Waiting for the device: {present}.", file=sys.stderr, flush=True)
+        told = present
+
+    with devices.owner(data, who, tell):
+        yield
 
 
 def words_for_notes(notes: list[str]) -> None:

@@ -34,9 +34,12 @@ def list_models(data: Data = default_data(), as_json: Json = False) -> None:
 @command
 def get(name: Name, data: Data = default_data(), as_json: Json = False) -> None:
     """Download a model at its pinned commit; goes on where an earlier try stopped."""
-    from training import hub
+    from training import catalog, hub
 
+    known = catalog.CATALOG.get(name)
     with Bars(quiet=as_json) as bars:
+        if known:
+            bars.say(f"{known.title}, {known.size_mb:,} MB. Licence: {known.licence}.")
         megabyte = 1 << 20
         path = hub.get(name, data, lambda done, total, file: bars.show("MB", done // megabyte, total // megabyte, file))
     answer(as_json, {"name": name, "path": str(path)}, f"{name} is in {path}. It works offline from now on.")

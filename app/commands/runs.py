@@ -1,15 +1,14 @@
 """`delora runs`: list, show, report on and delete what has been trained."""
 
-import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from app import remove
 from app.commands.common import Data, Json, answer, command, default_data, table
 from training import rundir
-from training.errors import BadInput
 
 app = typer.Typer(no_args_is_help=True, help="List, show, report on and delete runs.")
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id (or the path of its folder).")]
@@ -68,15 +67,12 @@ def delete(
     """Delete runs with their pictures, saves and exports. Asks first."""
     runs = [rundir.open_run(data, run_id) for run_id in run_ids]
     for run in runs:
-        if not run.state().ended and run.state().name != "queued":
-            raise BadInput(f"Run {run.id} is {run.state().name}.", "Stop it first.", field="run")
-        if run.path.resolve().parent != (data / "runs").resolve():
-            raise BadInput(f"{run.path} does not lie in {data / 'runs'}.", "Delete that folder yourself.", field="run")
+        remove.check(data, run)
     names = ", ".join(run.id for run in runs)
     if not yes and not typer.confirm(f"Delete {names} with all pictures, saves and exports?", err=True):
         raise typer.Exit(0)
     for run in runs:
-        shutil.rmtree(run.path)
+        remove.remove_run(data, run)
     answer(as_json, {"deleted": [run.id for run in runs]}, f"Deleted {names}.")
 
 
@@ -86,7 +82,7 @@ def summary(run: rundir.Run) -> dict:
     step = scores and scores["recommendation"]["step"]
     return {
         "id": run.id,
-        "name": spec.name,
+        "name": run.name,
         "state": state.name,
         "phase": state.phase,
         "step": state.step,
@@ -115,7 +111,7 @@ def _words(run: rundir.Run, document: dict) -> str:
     state, spec = run.state(), run.spec
     when = datetime.fromtimestamp(state.updated).strftime("%Y-%m-%d %H:%M")
     lines = [
-        f"{spec.name} ({run.id})",
+        f"{run.name} ({run.id})",
         f"{state.name}, step {state.step} of {spec.steps}, {when}. {state.message} {state.remedy}".rstrip(),
         f"{spec.adapter.method} on {spec.base}; write '{spec.subject}' in prompts.",
         f"Folder: {run.path}",

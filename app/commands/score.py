@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.commands.common import Bars, Data, Json, answer, command, default_data
+from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device
 from app.commands.runs import score_table
 from training.errors import BadInput
 from training.rundir import open_run
@@ -42,8 +42,10 @@ def score(
     if pictures is not None:
         from evaluation import encoders
 
-        judges = [encoders.load(kind, ref or encoders.EMBEDDED, data) for kind, ref in (("dino", dino), ("clip", clip))]
-        document = score_folder(pictures, real, judges, fill(prompt, class_word), token)
+        with on_device(data, f"delora score: {pictures.name}"):
+            refs = (("dino", dino), ("clip", clip))
+            judges = [encoders.load(kind, ref or encoders.EMBEDDED, data) for kind, ref in refs]
+            document = score_folder(pictures, real, judges, fill(prompt, class_word), token)
         words = f"DINO {document['dino']:.3f}, CLIP-I {document['clip_i']:.3f}, CLIP-T {document['clip_t_plain']:.3f}"
         answer(as_json, document, f"{words} ({document['pictures']} pictures).")
         return
@@ -51,17 +53,19 @@ def score(
     from training import models
 
     run = open_run(data, run_id)
-    scorer = RunScorer(run, models.describe(run.spec.base, data).embedded, data, dino=dino, clip=clip)
-    if benchmark is None:
-        scorer.update()
-        document = run.scores()
-        answer(as_json, document, f"{score_table(document)}\n\n{document['recommendation']['reason']}")
-        return
-    from app.benchmark import benchmark_run
+    with on_device(data, f"{run.spec.name}: scoring"):
+        scorer = RunScorer(run, models.describe(run.spec.base, data).embedded, data, dino=dino, clip=clip)
+        if benchmark is None:
+            scorer.update()
+            document = run.scores()
+            words = f"{score_table(document)}\n\n{document['recommendation']['reason']}"
+        else:
+            from app.benchmark import benchmark_run
 
-    with Bars(quiet=as_json) as bars:
-        path, document = benchmark_run(run, scorer.judge, benchmark, step, seeds, data, bars.show)
-    answer(as_json, document, f"{document['words']}\nKept in {path}")
+            with Bars(quiet=as_json) as bars:
+                path, document = benchmark_run(run, scorer.judge, benchmark, step, seeds, data, bars.show)
+            words = f"{document['words']}\nKept in {path}"
+    answer(as_json, document, words)
 
 
 def score_folder(pictures: Path, real: Path | None, judges: list, prompt: str, token: str) -> dict:

@@ -50,6 +50,7 @@ def train(
     """
     data = data or default_data()
     values = spec_values(options)
+    _check_judges(data, dino=dino, clip=clip)
     if resume is not None:
         if pictures or values:
             raise BadInput("--resume goes on with a run as it is.", "Leave pictures and settings out.", field="resume")
@@ -117,7 +118,7 @@ def finish(
         code = entry.main(
             run.path,
             attempts.upcoming(run),
-            lambda path: run_job(path, base=base, dino=dino, clip=clip, report=show),
+            lambda path, lease: run_job(path, lease, base=base, dino=dino, clip=clip, report=show),
         )
     _raise_unless_done(run, code)
     document = {**result(run), "seconds": phase_seconds(run)}
@@ -168,8 +169,9 @@ def result(run: Run) -> dict:
 def result_words(document: dict) -> str:
     """The end of a run in sentences."""
     from app.commands.runs import percent
+    from app.exporting import main_file
 
-    scores, kohya = document["scores"], next(file for file in document["files"] if file["kind"] == "kohya")
+    scores, file = document["scores"], main_file(document["files"])
     share = scores["clip_t_share"]
     lines = [
         document["recommendation"]["reason"],
@@ -179,13 +181,29 @@ def result_words(document: dict) -> str:
     lines += [document["note"]] if document["note"] else []
     lines += [
         *([f"Pictures: {document['sheet']}"] if "sheet" in document else []),
-        f"Adapter: {kohya['path']}",
-        f"Loaded back by diffusers' own loader, it drew the same picture (largest difference "
-        f"{kohya['check']['picture_difference']:.0e}). Write '{document['trigger']}' in the prompt.",
+        f"Adapter: {file['path']}",
+        f"{_checked(file['check'])}Write '{document['trigger']}' in the prompt.",
         f"Try it: delora generate 'a {document['trigger']} in the snow' --run {document['run']}",
         "Time: " + ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in document["seconds"].items()),
     ]
     return "\n".join(lines)
+
+
+def _check_judges(data: Path, **refs: str | None) -> None:
+    """Raises MissingModel for a judge that is not here, before a run is made that could not be scored."""
+    from evaluation import encoders
+
+    for kind, ref in refs.items():
+        if ref:
+            encoders.check(kind, ref, data)
+
+
+def _checked(check: dict | None) -> str:
+    """What loading the file back found; empty where diffusers has no loader for it."""
+    if check is None:
+        return ""
+    words = "Loaded back by diffusers' own loader, it drew the same picture (largest difference"
+    return f"{words} {check['picture_difference']:.0e}). "
 
 
 def _verdicts(files: list[Path], size_px: int) -> list[str]:

@@ -1,7 +1,8 @@
 """Engines: where jobs wait and run. Four verbs, behind which stands this computer's queue or a cluster's.
 
 An engine carries a run's id and an attempt number and nothing else: what a job does lies in the run folder, and
-state.json is the truth about it. `app.reconcile` makes the two agree.
+state.json is the truth about it. `app.reconcile` makes the two agree. Jobs of the generate queue carry a drawing's id
+and the attempt 1 (see `app.drawings`).
 """
 
 from __future__ import annotations
@@ -101,8 +102,14 @@ def open_engine(data: Path, name: str | None = None) -> Engine:
     return getattr(import_module(module), kind)(Path(data))
 
 
+def job_folder(data: Path, name: str) -> Path:
+    """The folder that the job of that name works on: a drawing's or else a run's, whether it is there or not."""
+    drawing, run = (Path(data) / kind / split_name(name)[0] for kind in ("drawings", "runs"))
+    return drawing if drawing.is_dir() else run
+
+
 def job_name(run: str, attempt: int) -> str:
-    """The name of a job, run.attempt."""
+    """The name of a job, run.attempt; a drawing's id stands in the run's place."""
     return f"{run}.{attempt}"
 
 

@@ -23,9 +23,8 @@ from huey.api import TaskWrapper
 from huey.registry import Message
 
 from app import processes, workerfile
-from app.engines import KINDS, Capacity, Gone, Kind, Need, Running, Status, Waiting, job_name, split_name
+from app.engines import KINDS, Capacity, Gone, Kind, Need, Running, Status, Waiting, job_folder, job_name
 from app.engines.records import Records, node
-from training.run import Run
 
 Handler = Callable[[str, int], None]  # called with a run's id and an attempt number
 
@@ -72,15 +71,16 @@ class LocalEngine:
         return found
 
     def stop(self, name: str, grace: float | None = None) -> bool:
-        """Take a job out of its queue, or ask it to save and stop: by the run's stop file and SIGTERM to its group.
+        """Take a job out of its queue, or ask it to save and stop: by its stop file and SIGTERM to its group.
 
-        Where it waits, the run's state stays queued; with its stop file there nothing puts it back. A second call
-        sends no second SIGTERM, which would end a training without a save, but may shorten the grace.
+        A drawing has no group of its own: its file alone stops it. Where a run waits, its state stays queued; with its
+        stop file there nothing puts it back. A second call sends no second SIGTERM, which would end a training without
+        a save, but may shorten the grace.
         """
-        run = Run(self.data / "runs" / split_name(name)[0])
-        again = run.stop_requested()
-        if run.path.is_dir():
-            run.request_stop()
+        folder = job_folder(self.data, name)
+        again = (folder / "stop").exists()
+        if folder.is_dir():
+            (folder / "stop").touch()
         if self._withdraw(name):
             return True
         record = self.records.read(name)

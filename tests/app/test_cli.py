@@ -50,7 +50,8 @@ def refused(result, *words, code=2, data=None):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["train"], ["generate"], ["score"], ["export"], ["runs"], ["models"], ["doctor"], ["demo"]]
+    "command",
+    [[], ["train"], ["generate"], ["score"], ["export"], ["import"], ["runs"], ["models"], ["doctor"], ["demo"]],
 )
 def test_help_imports_nothing_heavy_and_states_the_exit_codes(command):
     script = (
@@ -159,6 +160,11 @@ def test_a_missing_model_folder(train, tmp_path):
 
 def test_a_model_that_is_not_downloaded(train, tmp_path):
     refused(train(base="sd15"), "delora models get sd15", code=3, data=tmp_path / "data")
+
+
+def test_a_judge_that_is_not_downloaded_makes_no_run(train, tmp_path):
+    result = train("--dino", "facebook/dino-vits16")
+    refused(result, "delora models get dino", code=3, data=tmp_path / "data")
 
 
 def test_a_folder_that_is_no_pipeline(train, tmp_path, subject_folder):

@@ -33,6 +33,11 @@ def dora(W, p):
     return p["m"][:, None] * V / V.norm(dim=1, keepdim=True)
 
 
+def dora_columns(W, p):
+    V = lora(W, p)
+    return V / V.norm(dim=0) * p["m"]
+
+
 def normalised(W, p, norm=1.0, start=True):
     new = (p["lambda_"] / R) * p["B"] @ xi(p["A"], p["B"]) @ p["A"] * norm
     old = (p["lambda0"] / R) * p["B0"] @ xi(p["A0"], p["B0"]) @ p["A0"] * norm if start else 0
@@ -98,6 +103,7 @@ EQUATIONS = {
     "Eq. 1": (dict(method="lora", rank=R), lora),
     "DoRA": (dict(method="dora", rank=R), dora),
     "DoRA fixed": (dict(method="dora-fixed", rank=R), dora),
+    "DoRA columns": (dict(method="dora-columns", rank=R), dora_columns),
     "normalised": (dict(method="lora-normalised", rank=R), normalised),
     "Eq. 15": (dict(method="delora", rank=R), delora_columns),
     "Eq. 8": (dict(method="delora", rank=R, weight_norm="frobenius"), delora_frobenius),

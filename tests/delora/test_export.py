@@ -33,7 +33,12 @@ LOW_RANK = {
 RANKS = {"lora": 4, "delora": 8, "delora zero": 4, "delora frobenius": 8, "delora patterns": 18, "lora-normalised": 8}
 RANKS |= {"ether": 2, "ether-plus-one-sided": 4, "ether-plus": 4, "ether-plus-controllable": 2}
 RANKS |= {"ether-plus-high-rank": 4, "ether-plus-relaxed": 4}
-FULL_RANK = {"dora": dict(method="dora", rank=4), "oft": dict(method="oft")}
+FULL_RANK = {"dora": dict(method="dora", rank=4), "oft": dict(method="oft"), "full": dict(method="full")}
+DORA = {
+    "dora": FULL_RANK["dora"],
+    "dora-fixed": dict(method="dora-fixed", rank=4),
+    "dora patterns": dict(method="dora", rank=4, alpha=6.0, rank_pattern={"to_k": 2, "attn2.to_q": 7}),
+}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,22 @@ def test_stock_diffusers_draws_the_same(name, write, pipe, batch, randomise, tmp
     assert written.rank == RANKS[name] and written.error < 1e-6
 
 
+@pytest.mark.parametrize("name", DORA)
+def test_stock_diffusers_reads_a_dora_as_such(name, pipe, batch, randomise, tmp_path):
+    adapter = trained(pipe.unet, DORA[name], randomise)
+    wanted = output(pipe.unet, batch)
+    written = export.to_diffusers(adapter, tmp_path / "a.safetensors")
+    adapter.strength = 0.5
+    with pytest.raises(ValueError, match=r"written at strength 1, not 0\.5"):
+        export.to_diffusers(adapter, tmp_path / "b.safetensors")
+    adapter.detach()
+    pipe.load_lora_weights(tmp_path / "a.safetensors")
+    found = output(pipe.unet, batch)
+    pipe.unload_lora_weights()
+    assert difference(found, wanted) <= 5e-6
+    assert written.rank == (7 if "patterns" in name else 4) and written.error < 1e-6
+
+
 @pytest.mark.parametrize("init", ["frozen-copy", "zero"])
 def test_half_precision_files_are_near_at_the_size_that_training_leads_to(init, pipe, batch, tmp_path):
     """fp16 costs at most 5e-5 of the output. The lambda is that of a preset, 4 at widths of 320 and more, scaled to
@@ -122,7 +143,7 @@ def test_several_adapters_become_one_file(pipe, batch, randomise, tmp_path):
     assert written.rank == 8 + 3
 
 
-@pytest.mark.parametrize("name", [*LOW_RANK, *FULL_RANK])
+@pytest.mark.parametrize("name", [*LOW_RANK, "dora", "oft"])
 def test_peft_opens_the_folder(name, pipe, batch, randomise, tmp_path):
     import peft
 
@@ -143,7 +164,7 @@ def test_peft_opens_the_folder(name, pipe, batch, randomise, tmp_path):
 
 
 def test_a_compact_file_is_the_best_of_its_rank_and_says_how_far_off(pipe, randomise, tmp_path):
-    for settings in (LOW_RANK["delora"], FULL_RANK["dora"], FULL_RANK["oft"]):
+    for settings in (LOW_RANK["delora"], *FULL_RANK.values()):
         adapter = trained(pipe.unet, settings | {"targets": ("attn1.to_q",)}, randomise)
         written = export.to_kohya(adapter, tmp_path / "c.safetensors", compact=4)
         tail, whole = 0.0, 0.0
@@ -153,12 +174,15 @@ def test_a_compact_file_is_the_best_of_its_rank_and_says_how_far_off(pipe, rando
         adapter.detach()
         assert written.rank == 4
         assert written.error == pytest.approx(math.sqrt(tail / whole), rel=1e-3)
+        with safe_open(tmp_path / "c.safetensors", "pt") as file:
+            assert file.metadata()["delora.approximate"] == f"rank 4 by SVD, {100 * written.error:.2g} % missing"
 
 
 @pytest.mark.parametrize("name", FULL_RANK)
 def test_a_full_rank_displacement_is_refused_with_a_way_out(name, pipe, randomise, tmp_path):
     adapter = trained(pipe.unet, FULL_RANK[name], randomise)
-    for write in (export.to_kohya, export.to_diffusers):
+    writers = [export.to_kohya] if name == "dora" else [export.to_kohya, export.to_diffusers, export.to_peft]
+    for write in writers if name != "oft" else writers[:2]:
         with pytest.raises(ValueError, match=f"{name}: its displacement has full rank.*merged"):
             write(adapter, tmp_path / "a.safetensors")
     adapter.detach()

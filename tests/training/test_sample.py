@@ -26,11 +26,15 @@ def adapter(tiny_base):
     adapter.detach()
 
 
-def test_a_seed_gives_the_stock_pipelines_picture(tiny_base):
-    from diffusers import DPMSolverMultistepScheduler
+@pytest.mark.parametrize(
+    ("sampler", "kind"),
+    [("dpm++", "DPMSolverMultistepScheduler"), ("ddim", "DDIMScheduler"), ("euler", "EulerDiscreteScheduler")],
+)
+def test_a_seed_gives_the_stock_pipelines_picture(tiny_base, sampler, kind):
+    import diffusers
 
     pipeline = tiny_base.pipeline()
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(tiny_base.scheduler_config)
+    pipeline.scheduler = getattr(diffusers, kind).from_config(tiny_base.scheduler_config)
     theirs = [
         pipeline(
             prompt,
@@ -42,7 +46,8 @@ def test_a_seed_gives_the_stock_pipelines_picture(tiny_base):
         for prompt in PROMPTS
         for seed in (7, 8)
     ]
-    ours = sample.generate(tiny_base, PROMPTS, (7, 8), steps=4, guidance=3.0, negative="a cat", batch=3)
+    how = {"steps": 4, "guidance": 3.0, "negative": "a cat", "sampler": sampler}
+    ours = sample.generate(tiny_base, PROMPTS, (7, 8), batch=3, **how)
     assert np.abs(pixels(ours) - pixels(theirs)).max() <= 1
 
 

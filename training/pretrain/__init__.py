@@ -1,0 +1,5 @@
+"""How the embedded models were made: the world, the models, and one resumable command for each."""
+
+from training import guard
+
+guard.prepare()  # every module below imports diffusers or transformers

@@ -108,8 +108,12 @@ def train(
     pictures: int = cache.PICTURES,
     fp32: bool = False,
     fresh: bool = False,
+    resume_from: Path | None = None,
 ) -> dict[str, float]:
-    """Trains or goes on training one of the two CLIPs, saves it to `out`, and returns its zero-shot accuracies."""
+    """Trains or goes on training one of the two CLIPs, saves it to `out`, and returns its zero-shot accuracies.
+
+    `resume_from` is a folder that `save` wrote, whose weights are the start.
+    """
     role = ROLES[role_name]
     seed = role.seed if seed is None else seed
     device = jobs.device_for(threads)
@@ -118,8 +122,11 @@ def train(
     model = build(role, tokenizer, scale).to(device).train()
     if device.type == "cpu":
         model.set_attn_implementation("eager")  # the fused kernel's backward is 5 times slower in bfloat16 on a CPU
-    optimizer = jobs.optimizer(model, WEIGHT_DECAY)
     name = f"clip-{role_name}-{scale:g}-{seed}"
+    if resume_from:
+        model.load_state_dict(load(resume_from).state_dict())
+        name = jobs.continued(name, Path(resume_from) / "model.safetensors")
+    optimizer = jobs.optimizer(model, WEIGHT_DECAY)
     job = jobs.Job(name, work, minutes, {"model": model, "optimizer": optimizer}, fresh=fresh)
     data = cache.open_world(pictures, threads, work)
     words = torch.tensor([world.CLASSES.index(fact["class_word"]) for fact in data.meta], device=device)
@@ -189,6 +196,13 @@ def level_unread_words(table: torch.Tensor, tokenizer) -> None:
     table[short] = F.normalize(table[short], dim=1) * length
 
 
+def load(folder: Path):
+    """The CLIP in a folder that `save` wrote, in float32."""
+    from transformers import CLIPModel
+
+    return CLIPModel.from_pretrained(folder, torch_dtype=torch.float32)
+
+
 def save(model, tokenizer, out: Path, role_name: str, job: jobs.Job, facts: dict) -> None:
     """Writes the model folder; for the pipeline also `text_encoder` and `tokenizer` as Stable Diffusion has them."""
     import json
@@ -216,6 +230,7 @@ if __name__ == "__main__":
     options = jobs.parser(__doc__)
     options.add_argument("--role", choices=list(ROLES), required=True)
     options.add_argument("--pictures", type=int, default=cache.PICTURES, help="pictures in the cache")
+    options.add_argument("--resume-from", type=Path, help="a finished judge's folder to go on from")
     chosen = options.parse_args()
     train(
         chosen.role,
@@ -229,4 +244,5 @@ if __name__ == "__main__":
         pictures=chosen.pictures,
         fp32=chosen.fp32,
         fresh=chosen.fresh,
+        resume_from=chosen.resume_from,
     )

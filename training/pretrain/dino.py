@@ -134,17 +134,25 @@ def train(
     work: Path = jobs.WORK,
     fp32: bool = False,
     fresh: bool = False,
+    resume_from: Path | None = None,
 ) -> dict[str, float]:
-    """Trains or goes on training the subject scorer, saves the teacher to `out`; returns its `probe.subject_auc`."""
+    """Trains or goes on training the subject scorer, saves the teacher to `out`; returns its `probe.subject_auc`.
+
+    `resume_from` is a folder that `save` wrote, whose ViT is the start; the heads, which nobody keeps, begin anew.
+    """
     device = jobs.device_for(threads)
     torch.manual_seed(seed)
     student, centre = Network(scale).to(device).train(), Centre().to(device)
+    name = f"dino-{scale:g}-{seed}"
+    if resume_from:
+        student.vit.load_state_dict(load(resume_from).state_dict())
+        name = jobs.continued(name, Path(resume_from) / "model.safetensors")
     if device.type == "cpu":
         student.vit.set_attn_implementation("eager")  # see clip.train
     teacher = copy.deepcopy(student).requires_grad_(False)
     optimizer = jobs.optimizer(student, WEIGHT_DECAY)
     parts = {"student": student, "teacher": teacher, "centre": centre, "optimizer": optimizer}
-    job = jobs.Job(f"dino-{scale:g}-{seed}", work, minutes, parts, fresh=fresh)
+    job = jobs.Job(name, work, minutes, parts, fresh=fresh)
     data = open_subjects(threads, work)
     names = np.array([subject.family for subject in subjects()])
     families = [np.flatnonzero(names == name) for name in np.unique(names)]
@@ -163,7 +171,7 @@ def train(
                 seen, assigned = teacher(pixels, kept)
             token, cosines = student(pixels, kept)
         shape = torch.from_numpy(shapes()[chosen]).to(device).repeat(2)
-        loss = contrastive_loss(token, seen) + 0.5 * distillation_loss(cosines, centre.sharpen(assigned))
+        loss = contrastive_loss(token, seen) + 0.1 * distillation_loss(cosines, centre.sharpen(assigned))
         loss = loss + F.cross_entropy(student.shapes(token), shape)
         optimizer.zero_grad()
         loss.backward()
@@ -194,6 +202,13 @@ def embedder(vit):
     return embed
 
 
+def load(folder: Path):
+    """The ViT in a folder that `save` wrote, in float32."""
+    from transformers import ViTModel
+
+    return ViTModel.from_pretrained(folder, torch_dtype=torch.float32, add_pooling_layer=False)
+
+
 def save(vit, out: Path, job: jobs.Job, facts: dict) -> None:
     """Writes the model folder: config, float16 weights, preprocessor_config.json, training.json."""
     from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
@@ -206,7 +221,9 @@ def save(vit, out: Path, job: jobs.Job, facts: dict) -> None:
 
 
 if __name__ == "__main__":
-    chosen = jobs.parser(__doc__).parse_args()
+    options = jobs.parser(__doc__)
+    options.add_argument("--resume-from", type=Path, help="a finished judge's folder to go on from")
+    chosen = options.parse_args()
     train(
         chosen.out,
         chosen.minutes,
@@ -217,4 +234,5 @@ if __name__ == "__main__":
         work=chosen.work,
         fp32=chosen.fp32,
         fresh=chosen.fresh,
+        resume_from=chosen.resume_from,
     )

@@ -47,8 +47,8 @@ def device_for(threads: int) -> torch.device:
 
 
 def autocast(device: torch.device, fp32: bool = False):
-    """bfloat16 products on a GPU or on a CPU with AMX tiles (4 times faster there), otherwise plain float32."""
-    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+    """bfloat16 products on a GPU or on a CPU that has them (AMX or AVX512_BF16), otherwise plain float32."""
+    fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
     if fp32 or not fast:
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16)

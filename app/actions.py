@@ -1,0 +1,117 @@
+"""The actions that other programs call by name: start, status, stop, download. (`app.drawings` has generate.)
+
+Each takes plain values and gives plain values back; whatever is wrong is a `training.errors.StudioError`.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from app import begin, control, draft, exporting, settings
+from app.draftstore import folder_of
+from app.engines import Engine
+from training import presets
+from training.errors import BadInput
+from training.run import Run
+from training.rundir import open_run
+
+FIELDS = ("base", "effort", "method", "token")
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}")
+
+
+def start(
+    data: Path,
+    files: Sequence[str | Path],
+    name: str,
+    class_word: str,
+    *,
+    engine: Engine | None = None,
+    delete: bool = False,
+    **given: Any,
+) -> str:
+    """Make a run of pictures and put it into the queue; returns its id.
+
+    Args:
+        delete: remove the files afterwards: only the run's cleaned copies stay.
+        given: base, effort, method, token, and any setting by its name ("steps", "sample.steps", "rank" or
+            "adapter.rank").
+
+    Raises:
+        BadInput, MissingModel: naming the file or field; nothing was made.
+    """
+    user = f"api {secrets.token_hex(8)}"  # a draft of its own: a person's stays as it is
+    own = draft.load(data, user)
+    try:
+        own, refused = draft.add_pictures(own, [(Path(file).name, Path(file)) for file in files], delete=delete)
+        if refused:
+            raise BadInput(" ".join(refused), field="pictures")
+        fields = {key: given.pop(key) for key in FIELDS if key in given}
+        method = fields.get("method", own.method)
+        presets.preset("embedded", method, fields.get("effort", own.effort))  # raises for what there is not
+        typed = {_setting(key, method): value for key, value in given.items()}
+        own = draft.save(own, name=name, class_word=class_word, settings=typed, **fields)
+        return begin.begin(data, own, engine).id
+    finally:
+        shutil.rmtree(folder_of(data, user), ignore_errors=True)
+
+
+def status(data: Path, run_id: str) -> dict[str, Any]:
+    """Where a run stands.
+
+    Returns:
+        id, name, state, phase with done of total, step of steps, message, remedy, silent_s (seconds since its last sign
+        of life, None without one), recommended (step) with its likeness in percent, and files (names for `download`).
+    """
+    run = _run(data, run_id)
+    state, scores, record = run.state(), run.scores() or {}, exporting.read_record(run)
+    step = (scores.get("recommendation") or {}).get("step")
+    return {
+        "id": run.id,
+        "name": run.name,
+        **state.model_dump(include={"phase", "done", "total", "step", "message", "remedy"}),
+        "state": state.name,
+        "steps": run.spec.steps,
+        "silent_s": None if state.heartbeat is None else round(time.time() - state.heartbeat, 1),
+        "recommended": step,
+        "likeness": scores["saves"][str(step)]["likeness"] if step else None,
+        "files": [file["name"] for file in record["files"]] if record else [],
+    }
+
+
+def stop(data: Path, run_id: str, engine: Engine | None = None) -> dict[str, Any]:
+    """Have a run save and stop, or take it out of the queue; returns its status."""
+    control.stop(data, _run(data, run_id), engine=engine)
+    return status(data, run_id)
+
+
+def download(data: Path, run_id: str) -> Path:
+    """The finished file for other programs. Raises BadInput while there is none."""
+    run = _run(data, run_id)
+    record = exporting.read_record(run)
+    if record and (path := run.path / "adapter" / exporting.main_file(record["files"])["name"]).is_file():
+        return path
+    raise BadInput(f"Run {run.id} has no file yet: it is {run.state().name}.", "Wait until it is done.", "run")
+
+
+def _run(data: Path, run_id: str) -> Run:
+    """A run of this data folder by its id; never another folder, whatever the id says."""
+    if not RUN_ID.fullmatch(run_id) or ".." in run_id:
+        raise BadInput("That is no run's id.", "It looks like 20261125-195357-biscuit-d6b5.", "run")
+    if not (data / "runs" / run_id).is_dir():
+        raise BadInput(f"There is no run {run_id!r}.", "", "run")
+    return open_run(data, run_id)
+
+
+def _setting(name: str, method: str) -> str:
+    """The dotted name of a setting given by it or by its last part. Raises BadInput where `method` has none."""
+    known = [field.name for field in settings.settings_fields(method)]
+    for candidate in (name, f"adapter.{name}", f"sample.{name}"):
+        if candidate in known:
+            return candidate
+    raise BadInput(f"{name}: {method} has no such setting.", f"There are {', '.join(known)}.", name)

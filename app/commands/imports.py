@@ -1,0 +1,50 @@
+"""`delora import`: a LoRA file from elsewhere as an adapter of this program."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.common import Data, Json, answer, command, default_data, table
+from training.errors import BadInput
+
+
+@command
+def import_lora(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A LoRA or DoRA file (.safetensors), kohya's or diffusers'.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What to call it. Empty: the title in the file, or the file's name.")] = "",
+    trigger: Annotated[
+        str, typer.Option(help="Words that call it in a prompt. Empty: those in the file, if it has any.")
+    ] = "",
+    base: Annotated[
+        str, typer.Option(help="Base model it was made for. Empty: the one that the file names, or else sd15.")
+    ] = "",
+    ignore_others: Annotated[
+        bool, typer.Option("--ignore-others", help="Leave out what cannot be adapted here, such as the text encoder.")
+    ] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List what has been imported.")] = False,
+    data: Data = default_data(),
+    as_json: Json = False,
+) -> None:
+    """Import a LoRA file, to draw with it and to combine it with your own adapters."""
+    from dataclasses import asdict
+
+    from app import imported
+
+    if listed:
+        adapters = imported.list_imported(data)
+        rows = [[a.slug, a.name, a.trigger, a.base, f"{a.method}, rank {a.rank}", a.source] for a in adapters]
+        words = table(["adapter", "name", "trigger", "base", "kind", "file"], rows) if rows else "Nothing is imported."
+        answer(as_json, {"adapters": [asdict(a) for a in adapters]}, words)
+        return
+    if file is None:
+        raise BadInput("No file was given.", "Give a LoRA file, or --list.", field="file")
+    adapter = imported.import_file(file, data, name=name, trigger=trigger, base=base, ignore_others=ignore_others)
+    path = imported.path_of(data, adapter)
+    words = [f"{path}", f"{adapter.name}: {adapter.method} of {adapter.layers} layers, rank {adapter.rank} at most."]
+    words += [f"Left out: {adapter.left_out}."] if adapter.left_out else []
+    prompt = f"a {adapter.trigger}" if adapter.trigger else "PROMPT"
+    words.append(f"Try it: delora generate '{prompt}' --adapter {adapter.slug}")
+    answer(as_json, {**asdict(adapter), "path": str(path)}, "\n".join(words))

@@ -1,0 +1,210 @@
+"""The fields of the page New, and what they show of a draft."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app import begin, draft, expectation, settings
+from app.draft import Draft
+from app.pages.act import acting, part
+from app.pages.parts import drafts, words
+from app.studio import Studio
+from app.web import user_of
+from training import models, presets
+from training.adapterspec import METHODS
+from training.errors import StudioError
+
+SLOTS = ("pictures", "name", "class_word", "base")  # fields with a place of their own for what is wrong with them
+EFFORTS = [("Quick", "quick"), ("Balanced", "balanced"), ("Thorough", "thorough")]
+
+
+class Form:
+    """The components, made in the order of the page by `pictures`, `what`, `how` and `end`.
+
+    fields: what a draft holds, by its name there. slots: where a field's fault or warning stands.
+    """
+
+    def __init__(self, studio: Studio):
+        self.studio, self.data = studio, studio.data
+        self.fields: dict[str, gr.components.Component] = {}
+        self.slots: dict[str, gr.HTML] = {}
+        self.key = gr.State("")
+
+    # The components
+
+    def pictures(self) -> None:
+        """Part 1."""
+        part("<h2>1. Pictures</h2><p>4 to 8 pictures of one thing, in different places and light.</p>")
+        self.upload = gr.File(
+            label="Drop pictures here, or press to choose them",
+            file_count="multiple",
+            type="filepath",
+            height=130,
+            elem_id=begin.anchor("pictures"),
+        )
+        with gr.Row(equal_height=True, elem_classes="ds-sample-row"):
+            self.sample = gr.Dropdown(_samples(), value=drafts.SAMPLE, label="Or a sample subject", elem_id="ds-sample")
+            self.try_it = gr.Button("Try the sample", scale=0, min_width=210, elem_id="ds-try")
+        with gr.Row(visible=False) as self.asking:
+            part("<p>The sample replaces what is on this page.</p>")
+            self.replace = gr.Button("Replace it", scale=0, min_width=120)
+            self.keep_mine = gr.Button("Keep mine", scale=0, min_width=120)
+        self.refused = part()
+        self.slots["pictures"] = part()
+        self.shelf = part(js_on_load=acting(), elem_id="ds-shelf")
+
+    def what(self) -> None:
+        """Part 2."""
+        part("<h2>2. What is it</h2>")
+        with gr.Row():
+            with gr.Column():
+                self._text("name", "Its name", "What you call it. The run and its file are named so.", "Biscuit")
+            with gr.Column():
+                self._text("class_word", "Its kind (class word)", "A plain word: dog, car, shoe.", "dog")
+        self.write = part(js_on_load=acting(), elem_id="ds-write")
+
+    def how(self) -> None:
+        """Part 3; `everything` is the fold with all settings."""
+        part("<h2>3. How</h2>")
+        self.fields["base"] = gr.Dropdown(
+            bases(self.data),
+            label="Base model",
+            info="Built in, downloaded (This computer), or the path of a folder or a .safetensors checkpoint.",
+            allow_custom_value=True,
+            elem_id=begin.anchor("base"),
+        )
+        self.slots["base"] = part()
+        self.fields["effort"] = gr.Radio(EFFORTS, label="Effort", elem_id=begin.anchor("effort"))
+        with gr.Accordion("All settings", open=False, elem_id="ds-all-settings") as self.everything:
+            methods = [(words.method(name), name) for name in METHODS]
+            self.fields["method"] = gr.Dropdown(methods, label="Method", elem_id=begin.anchor("method"))
+            self.fields["token"] = gr.Textbox(
+                label="Word in prompts (token)",
+                info="Rare word that will stand for this one subject in prompts.",
+                max_lines=1,
+                elem_id=begin.anchor("token"),
+            )
+            for group, labels in settings.GROUPS.items():
+                part(f"<h3>{group}</h3>")
+                with gr.Row(elem_classes="ds-settings"):
+                    for name in labels:
+                        self.fields[name] = _component(name)
+
+    def end(self) -> None:
+        """Summary, what is wrong, and the buttons."""
+        self.summary = part(elem_id="ds-summary")
+        self.problems = part(elem_id="ds-problems")
+        with gr.Row():
+            self.start = gr.Button("Start training", variant="primary", elem_id="ds-start")
+            self.empty = gr.Button("Empty this page", scale=0, min_width=210)
+
+    def _text(self, name: str, label: str, info: str, placeholder: str) -> None:
+        self.fields[name] = gr.Textbox(
+            label=label, info=info, placeholder=placeholder, max_lines=1, elem_id=begin.anchor(name)
+        )
+        self.slots[name] = part()
+
+    # What they show
+
+    def draft(self, request: gr.Request) -> Draft:
+        """The person's draft."""
+        return draft.load(self.data, user_of(request))
+
+    def keep(self, now: Draft, given: Mapping[str, Any]) -> Draft:
+        """The draft with what was typed into some fields; a setting that is the preset's is none of its own."""
+        fields = {name: value if value is not None else "" for name, value in given.items() if name in draft.FIELDS}
+        shape = now.changed(**{name: fields.get(name) or getattr(now, name) for name in ("base", "method", "effort")})
+        usual = {f.name: f.default for f in settings.settings_fields(shape.method, self.kind(shape), shape.effort)}
+        typed = {n: None if value == usual[n] else value for n, value in given.items() if n in usual}
+        return draft.save(now, **fields, **({"settings": typed} if typed else {}))
+
+    @property
+    def following(self) -> list[Any]:
+        """The parts that follow what is typed, which `follow` fills."""
+        return [self.shelf, self.write, *self.slots.values(), self.summary]
+
+    @property
+    def all(self) -> list[Any]:
+        """Everything that `shown` fills."""
+        return [*self.fields.values(), *self.following, self.problems, self.key]
+
+    def shown(self, now: Draft, wrong: list[begin.Problem] | None = None) -> list[Any]:
+        """Values for `all`. wrong: what Start found, None before it was pressed."""
+        told = {problem.field: problem.words for problem in wrong or []}
+        used = {field.name: field for field in settings.settings_fields(now.method, self.kind(now), now.effort)}
+        values: list[Any] = []
+        for name in self.fields:
+            if name == "base":
+                values.append(gr.update(value=now.base, choices=bases(self.data)))
+            elif name in draft.FIELDS:
+                values.append(getattr(now, name))
+            elif name in used:
+                values.append(_filled(used[name], now, told.get(name)))
+            else:
+                values.append(gr.update(visible=False))
+        return [*values, *self.follow(now, wrong), drafts.problem_list(wrong or []), now.key]
+
+    def follow(self, now: Draft, wrong: list[begin.Problem] | None = None) -> list[Any]:
+        """Values for `following`."""
+        warned, wrong = begin.warnings(self.data, now), wrong or []
+        slots = [drafts.slot([p for p in wrong if p.field == f], [p for p in warned if p.field == f]) for f in SLOTS]
+        return [drafts.shelf(now), self._write(now), *slots, self._summary(now)]
+
+    def _write(self, now: Draft) -> str:
+        try:
+            caps = models.describe(now.base, self.data)
+        except StudioError:
+            return ""
+        return drafts.to_write(begin.prompt_words(now, caps), begin.class_suggestions(caps, now.class_word))
+
+    def _summary(self, now: Draft) -> str:
+        try:
+            spec = begin.spec_of(self.data, now.changed(name=now.name or "it", class_word=now.class_word or "thing"))
+        except StudioError:
+            return ""
+        return drafts.summary(now, spec, expectation.expectation(self.data, spec).words)
+
+    def kind(self, now: Draft) -> presets.BaseKind:
+        try:
+            return "embedded" if models.describe(now.base, self.data).embedded else "sd"
+        except StudioError:
+            return "embedded" if now.base == "embedded" else "sd"
+
+
+def bases(data: Path) -> list[tuple[str, str]]:
+    """The base models on this computer, as a dropdown's choices."""
+    found = [model for model in models.installed(data) if model.base and not model.problem]
+    return [(words.base(model.name), model.name) for model in found]
+
+
+def _samples() -> list[tuple[str, str]]:
+    from evaluation.samplesubjects import sample_subjects
+
+    return [(f"{s.name.replace('-', ' ').capitalize()} ({s.class_word})", s.name) for s in sample_subjects()]
+
+
+def _component(name: str) -> gr.components.Component:
+    """The component of a setting, for whichever method first has it."""
+    field = next(f for method in METHODS for f in settings.settings_fields(method) if f.name == name)
+    common = {"label": field.label, "info": field.help, "elem_id": begin.anchor(name), "min_width": 300}
+    if field.kind == "switch":
+        return gr.Checkbox(**common)
+    if field.kind == "choice":
+        return gr.Dropdown(list(field.choices), **common)
+    lines = {"lines": 3, "max_lines": 8} if field.kind in ("lines", "pairs") else {"max_lines": 1}
+    return gr.Textbox(**common, **lines)
+
+
+def _filled(field: settings.SettingField, now: Draft, fault: str | None) -> Any:
+    """A setting as the draft has it; what is wrong with it stands in the place of its help."""
+    value = now.settings.get(field.name, field.default)
+    return gr.update(
+        visible=True,
+        value=value,
+        info=f"✗ {fault}" if fault else field.help,
+        elem_classes=["ds-wrong"] if fault else [],
+    )

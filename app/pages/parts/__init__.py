@@ -1,0 +1,1 @@
+"""What pages show of run folders, as HTML and words. No Gradio here."""

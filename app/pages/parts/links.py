@@ -1,0 +1,45 @@
+"""Addresses of pages and of the app's own read-only routes, percent-encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+
+def run(run_id: str) -> str:
+    """The page of a run."""
+    return f"/run?id={_part(run_id)}"
+
+
+def compare(run_ids: Sequence[str]) -> str:
+    """The page that compares runs."""
+    return f"/compare?ids={','.join(map(_part, run_ids))}"
+
+
+def generate(run_id: str, step: int | None = None) -> str:
+    """The page that draws with a run: with its save at `step`, or with the recommended one."""
+    return f"/generate?run={_part(run_id)}" + ("" if step is None else f"&step={step}")
+
+
+def picture(run_id: str, step: int, file: str) -> str:
+    """A picture drawn at `step`; step 0 is the base model."""
+    return f"/studio/picture/{_part(run_id)}/step-{step:06d}/{_part(file)}"
+
+
+def subject(run_id: str, file: str) -> str:
+    """One of the subject's own pictures."""
+    return f"/studio/picture/{_part(run_id)}/dataset/{_part(file)}"
+
+
+def export(run_id: str, name: str) -> str:
+    """A download from the run's adapter folder."""
+    return f"/studio/file/{_part(run_id)}/{_part(name)}"
+
+
+def drawing(drawing_id: str, file: str) -> str:
+    """A finished picture of the Generate page."""
+    return f"/studio/drawing/{_part(drawing_id)}/{_part(file)}"
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")

@@ -1,0 +1,149 @@
+"""One run, at its own address: where it stands, what it drew, how it scores and how far it moved."""
+
+from __future__ import annotations
+
+from html import escape
+
+import gradio as gr
+
+from app import again, control, draft
+from app.exporting import main_file
+from app.pages.act import acting, goto, part, shown_error
+from app.pages.live import QUIET, live, query
+from app.pages.parts import actions, details, distance, downloads, filmstrip, follow, header, links, scores
+from app.studio import Studio
+from app.web import user_of
+from training import rundir
+from training.errors import StudioError
+from training.run import Run
+
+GONE = "<h1 data-page-title='Run'>No such run</h1><p>{words}</p><p><a href='/runs'>All runs</a></p>"
+
+REPLACES = (
+    "<div class='ds-card' role='alert'><p>The page New holds a draft that is not started. This would replace it.</p>"
+    "<div class='ds-row'><button type='button' class='ds-button' data-act='{key}-sure'>Replace it</button>"
+    "<a class='ds-button' href='/'>Look at it first</a></div></div>"
+)
+
+
+def build(studio: Studio, page: gr.Blocks) -> None:
+    """The page."""
+    top, state, life, phases = part(), part(), part(), part()
+    buttons = part(js_on_load=acting("stop", "force_stop"), elem_id="ds-actions")
+    said = part(js_on_load=acting(), elem_id="ds-action-said")
+    with gr.Row(visible=False) as naming:
+        name = gr.Textbox(label="New name", max_lines=1, elem_id="ds-new-name")
+        keep = gr.Button("Rename", scale=0, min_width=120)
+    with gr.Row(visible=False, elem_id="ds-sure") as asking:
+        part("<p><b>Delete this run</b> with all its pictures, saves and files? This cannot be undone.</p>")
+        sure = gr.Button("Delete it", variant="stop", scale=0, min_width=120)
+        not_sure = gr.Button("Keep it", scale=0, min_width=120)
+    files, film, score, moved, more = part(), part(), part(), part(), part()
+    where = gr.Textbox(visible=False)
+
+    def look(request: gr.Request) -> list[str]:
+        try:
+            view = follow.view(_run(studio, request), studio.engine)
+        except StudioError as error:
+            return [GONE.format(words=escape(str(error))), *[""] * 9]
+        return [
+            f"<h1 data-page-title='{escape(view.name, quote=True)}'>{escape(view.name)}</h1>{header.facts(view)}",
+            header.life(view),
+            header.phase_list(view),
+            _buttons(view),
+            header.block(view),
+            downloads.section(view),
+            filmstrip.section(view),
+            scores.section(view),
+            distance.section(view),
+            details.section(view),
+        ]
+
+    def act(request: gr.Request, event: gr.EventData):
+        """What a button does: words, the address to go to, and whether the two small forms show."""
+        key, shut, show = event.act, gr.update(visible=False), gr.update(visible=True)
+        try:
+            run = _run(studio, request)
+            if key == "rename":
+                return "", "", show, shut, run.name
+            if key == "delete":
+                return "", "", shut, show, gr.skip()
+            words, address = _do(studio, request, run, key)
+        except StudioError as error:
+            words, address = shown_error(error), ""
+        return words, address, shut, shut, gr.skip()
+
+    def rename(request: gr.Request, given: str):
+        try:
+            _run(studio, request).rename(given)
+        except StudioError as error:
+            return shown_error(error), gr.skip()
+        return "<p role='status'>Renamed.</p>", gr.update(visible=False)
+
+    def delete(request: gr.Request):
+        from app.remove import remove_run
+
+        try:
+            remove_run(studio.data, _run(studio, request))
+        except StudioError as error:
+            return shown_error(error), ""
+        return "<p role='status'>Deleted.</p>", "/runs"
+
+    live(page, look, [top, life, phases, buttons, state, files, film, score, moved, more])
+    for pressed in (buttons, said):
+        pressed.click(act, None, [said, where, naming, asking, name], **QUIET).then(None, where, None, js=goto())
+    gr.on([keep.click, name.submit], rename, name, [said, naming], **QUIET)
+    sure.click(delete, None, [said, where], **QUIET).then(None, where, None, js=goto())
+    not_sure.click(lambda: gr.update(visible=False), None, asking, **QUIET)
+
+
+def _run(studio: Studio, request: gr.Request) -> Run:
+    """The run that the page's address names; no path of the caller's choice."""
+    wanted = query(request, "id")
+    run = rundir.open_run(studio.data, wanted or "-")
+    return rundir.open_run(studio.data, run.path.name)
+
+
+def _do(studio: Studio, request: gr.Request, run: Run, key: str) -> tuple[str, str]:
+    """One action; returns words to show and the address to go to, either may be empty."""
+    data, engine = studio.data, studio.engine
+    if key in ("stop", "remove"):
+        control.stop(data, run, engine=engine)
+        return "<p role='status'>Asked to save and stop.</p>" if key == "stop" else "", ""
+    if key == "force_stop":
+        control.stop(data, run, grace=0, engine=engine)
+        return "", ""
+    if key == "resume":
+        control.start(data, run, engine=engine)
+        return "", ""
+    if key in ("again", "train_longer"):
+        if not draft.load(data, user_of(request)).is_blank:
+            return REPLACES.format(key=key), ""
+        key = f"{key}-sure"
+    if key in ("again-sure", "train_longer-sure"):
+        draft.from_run(data, run, user_of(request), longer=key == "train_longer-sure")
+        return "", "/"
+    view = follow.view(run, engine)
+    if key in ("resume_less_memory", "new_half_lr"):
+        made = again.derived(data, run, actions.changes(view, key), engine)
+        return "", links.run(made.id)
+    return "", ""
+
+
+def _buttons(view: follow.RunView) -> str:
+    """The actions of the state; a download is a link, so that the browser does it."""
+    found = []
+    for action in actions.actions(view):
+        kind = "ds-button ds-primary" if action.primary else "ds-button"
+        if action.key == "download":
+            address = escape(links.export(view.id, main_file(view.exports)["name"]), quote=True)
+            found.append(f'<a class="{kind}" href="{address}" download>{escape(action.label)}</a>')
+        elif action.key == "use":
+            address = escape(links.generate(view.id, action.step), quote=True)
+            found.append(f'<a class="{kind}" href="{address}">{escape(action.label)}</a>')
+        else:
+            found.append(
+                f'<button type="button" class="{kind}" data-act="{action.key}" data-keep="{action.key}">'
+                f"{escape(action.label)}</button>"
+            )
+    return f'<div class="ds-row" role="group" aria-label="What you can do">{"".join(found)}</div>'

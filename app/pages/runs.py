@@ -1,0 +1,153 @@
+"""Runs: a card for each, the unfinished first; filter, rename, delete, and tick two to four to compare."""
+
+from __future__ import annotations
+
+from html import escape
+
+import gradio as gr
+
+from app.pages.act import acting, goto, part, shown_error
+from app.pages.live import QUIET, live
+from app.pages.parts import cards, compare, links, words
+from app.remove import check, remove_run
+from app.studio import Studio
+from training import rundir
+from training.errors import StudioError
+from training.run import Run
+
+SHUT = {"visible": False}
+
+
+def build(studio: Studio, page: gr.Blocks) -> None:
+    """The page."""
+    part("<h1 data-page-title='Runs'>Runs</h1>")
+    with gr.Row(equal_height=True):
+        text = gr.Textbox(label="Filter", placeholder="name, method, base model", max_lines=1, elem_id="ds-filter")
+        choices = [(label, key) for key, label in cards.FILTERS.items()]
+        state = gr.Dropdown(choices, value="", label="State", elem_id="ds-filter-state")
+    number, ticked, chosen = gr.State(1), gr.State([]), gr.State("")
+    ticks = part(js_on_load=acting())
+    said = part()
+    with gr.Row(visible=False) as naming:
+        name = gr.Textbox(label="New name", max_lines=1, elem_id="ds-new-name")
+        keep = gr.Button("Rename", scale=0, min_width=120)
+        drop = gr.Button("Leave it", scale=0, min_width=120)
+    with gr.Row(visible=False) as asking:
+        question = part()
+        sure = gr.Button("Delete it", variant="stop", scale=0, min_width=120)
+        not_sure = gr.Button("Keep it", scale=0, min_width=120)
+    grid, pager = part(js_on_load=acting(), elem_id="ds-grid"), part(js_on_load=acting())
+    where = gr.Textbox(visible=False)
+
+    def look(request: gr.Request, text: str, state: str, number: int, ticked: list[str]) -> list[str]:
+        shown = cards.page(cards.summaries(studio.data), number, text or "", state or "")
+        return [cards.grid(shown, ticked), _pager(shown), _ticks(ticked)]
+
+    def again(text: str, state: str, number: int, ticked: list[str]) -> list[str]:
+        return look(None, text, state, number, ticked)
+
+    def act(event: gr.EventData, ticked: list[str]):
+        """A button or a tick of a card."""
+        key, run_id = event.act, event._data.get("run", "")
+        if key == "tick":
+            others = [other for other in ticked if other != run_id]
+            return (
+                [*others, run_id] if event.checked else others,
+                run_id,
+                gr.skip(),
+                gr.skip(),
+                gr.skip(),
+                gr.skip(),
+                "",
+            )
+        try:
+            run = _run(studio, run_id)
+            if key == "rename":
+                return ticked, run_id, gr.update(visible=True), gr.update(**SHUT), run.name, gr.skip(), ""
+            check(studio.data, run)
+        except StudioError as error:
+            return ticked, "", gr.skip(), gr.skip(), gr.skip(), gr.skip(), shown_error(error)
+        return ticked, run_id, gr.update(**SHUT), gr.update(visible=True), gr.skip(), _question(run), ""
+
+    def rename(run_id: str, given: str):
+        try:
+            _run(studio, run_id).rename(given)
+        except StudioError as error:
+            return gr.skip(), shown_error(error)
+        return gr.update(**SHUT), "<p role='status'>Renamed.</p>"
+
+    def delete(run_id: str, ticked: list[str]):
+        try:
+            remove_run(studio.data, _run(studio, run_id))
+        except StudioError as error:
+            return gr.update(**SHUT), shown_error(error), ticked
+        return gr.update(**SHUT), "<p role='status'>Deleted.</p>", [other for other in ticked if other != run_id]
+
+    def turn(event: gr.EventData) -> int:
+        return int(event._data["page"])
+
+    def tick_act(event: gr.EventData, ticked: list[str]) -> tuple[list[str], str]:
+        return ([], "") if event.act == "none" else (ticked, links.compare(ticked))
+
+    filters, shown = [text, state, number, ticked], [grid, pager, ticks]
+    live(page, look, shown, filters)
+    gr.on([text.input, state.input], lambda: 1, None, number, **QUIET).then(again, filters, shown, **QUIET)
+    grid.click(act, ticked, [ticked, chosen, naming, asking, name, question, said], **QUIET).then(
+        again, filters, shown, **QUIET
+    )
+    pager.click(turn, None, number, **QUIET).then(again, filters, shown, **QUIET)
+    ticks.click(tick_act, ticked, [ticked, where], **QUIET).then(again, filters, shown, **QUIET).then(
+        None, where, None, js=goto()
+    )
+    gr.on([keep.click, name.submit], rename, [chosen, name], [naming, said], **QUIET).then(
+        again, filters, shown, **QUIET
+    )
+    sure.click(delete, [chosen, ticked], [asking, said, ticked], **QUIET).then(again, filters, shown, **QUIET)
+    drop.click(lambda: gr.update(**SHUT), None, naming, **QUIET)
+    not_sure.click(lambda: gr.update(**SHUT), None, asking, **QUIET)
+
+
+def _run(studio: Studio, run_id: str) -> Run:
+    return rundir.open_run(studio.data, Run(run_id).path.name or "-")
+
+
+def _question(run: Run) -> str:
+    """What would go with the run, by name."""
+    files = [path for path in run.path.rglob("*") if path.is_file()]
+    pictures = sum(path.suffix == ".png" for path in files)
+    size = words.size(sum(path.stat().st_size for path in files))
+    saves = words.counted(len(run.checkpoints()), "save")
+    return (
+        f"<p><b>Delete {escape(run.name)}?</b> {words.counted(pictures, 'picture')}, {saves} and its exported files "
+        f"go, {size} in all. This cannot be undone.</p>"
+    )
+
+
+def _ticks(ticked: list[str]) -> str:
+    """What is ticked, and the button to compare."""
+    if not ticked:
+        return "<p class='ds-quiet'>Tick two to four runs to compare them.</p>"
+    count = words.counted(len(ticked), "run is", "runs are")
+    clear = '<button type="button" class="ds-button" data-act="none" data-keep="none">Untick all</button>'
+    if not compare.LEAST <= len(ticked) <= compare.MOST:
+        return f'<div class="ds-row"><span>{count} ticked; two to four can be compared.</span>{clear}</div>'
+    return (
+        f'<div class="ds-row"><span>{count} ticked.</span><button type="button" class="ds-button ds-primary" '
+        f'data-act="compare" data-keep="compare">Compare</button>{clear}</div>'
+    )
+
+
+def _pager(shown: cards.Page) -> str:
+    """Which page, and buttons to the next ones."""
+    if shown.pages == 1:
+        return ""
+
+    def button(number: int, label: str) -> str:
+        off = "" if 1 <= number <= shown.pages else " disabled"
+        return f'<button type="button" class="ds-button" data-act="page" data-page="{number}"{off}>{label}</button>'
+
+    return (
+        f'<nav class="ds-row" aria-label="Pages of runs">{button(shown.number - 1, "Newer")}'
+        f"<span>Page {shown.number} of {shown.pages} ({words.counted(shown.found, 'run')})</span>"
+        f"{button(shown.number + 1, 'Older')}</nav>"
+    )

@@ -1,0 +1,32 @@
+"""Deleting a run, from the command line and from the pages."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from training import atomic
+from training.errors import BadInput
+from training.run import Run
+
+
+def check(data: Path, run: Run) -> None:
+    """Raises BadInput for a run that is at work, or whose folder is not in the data folder."""
+    state = run.state()
+    if not state.ended and state.name != "queued":
+        raise BadInput(f"Run {run.id} is {state.name}.", "Stop it first.", field="run")
+    if run.path.resolve().parent != (Path(data) / "runs").resolve():
+        raise BadInput(
+            f"{run.path} does not lie in {Path(data) / 'runs'}.", "Delete that folder yourself.", field="run"
+        )
+
+
+def remove_run(data: Path, run: Run) -> None:
+    """Delete a run with its pictures, saves and exports. It vanishes whole: first its name, then its files.
+
+    Raises BadInput as `check`.
+    """
+    check(data, run)
+    aside = run.path.with_name(f".{run.path.name}{atomic.PART}")
+    run.path.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,118 @@
+// Keeps the status strip, the tab's title and its icon up to date, says when the app is lost, and announces ends once.
+(() => {
+  const EVERY = 1500, PATIENCE = 2000, LOST = "This page has lost the app. Training does not need the page. Reconnecting.";
+  const NAME = "DeLoRA Studio";
+  let known = {}, shown = "", lost = false, title = null, announced = "", slow = 0;
+
+  const element = (id) => document.getElementById(id);
+
+  function icon(colour) {
+    let link = document.querySelector("link[rel~=icon]");
+    if (!link) document.head.append(link = Object.assign(document.createElement("link"), { rel: "icon" }));
+    const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="13" fill="none" ` +
+      `stroke="${colour}" stroke-width="3"/><path d="M16 3a13 13 0 0 1 0 26z" fill="${colour}"/></svg>`;
+    link.href = "data:image/svg+xml," + encodeURIComponent(svg);
+  }
+
+  function say(words) {
+    if (!words || words === announced) return;
+    announced = words;
+    const place = element("ds-said");
+    if (place) place.textContent = words;
+  }
+
+  function show(status) {
+    const strip = element("ds-strip");
+    if (strip && (status.html !== shown || !strip.dataset.filled)) {
+      shown = status.html;
+      strip.dataset.filled = "1";
+      strip.innerHTML = status.html;
+      strip.classList.toggle("ds-bad", !status.worker);
+    }
+    for (const run of status.runs) {
+      const before = known[run.id];
+      if (before && before !== run.state) say(run.words);
+      if (before && before !== run.state && run.ended) {
+        title = `${run.state === "done" ? "✓" : "!"} ${run.words}`;
+        icon(run.state === "done" ? "#15803d" : "#b42318");
+      }
+      known[run.id] = run.state;
+    }
+    const page = document.querySelector("[data-page-title]")?.dataset.pageTitle;
+    document.title = [title || status.title, page, NAME].filter(Boolean).join(" · ");
+  }
+
+  function mark(now) {
+    lost = now;
+    const place = element("ds-lost");
+    if (!place || place.hidden === !now) return;
+    place.hidden = !now;
+    place.textContent = now ? LOST : "";
+  }
+
+  async function ask() {
+    try {
+      const answer = await fetch("/studio/status", { signal: AbortSignal.timeout(PATIENCE), cache: "no-store" });
+      if (!answer.ok) throw new Error(answer.status);
+      show(await answer.json());
+      if (lost) say("The app is back.");
+      mark(false);
+      slow = 0;
+    } catch (error) {
+      slow += 1;  // a busy server may answer late once; a dead one refuses at once
+      if (error.name !== "TimeoutError" || slow > 1) mark(true);
+    }
+    setTimeout(ask, EVERY);
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && title) setTimeout(() => { title = null; icon("#0f766e"); }, 4000);
+  });
+  // Base model and adapter at one seed: the slider and the two buttons move the cut between the two pictures.
+  const cut = (from, value) => {
+    const place = from.closest(".ds-under"), pair = place?.previousElementSibling;
+    if (!pair) return;
+    pair.style.setProperty("--cut", `${value}%`);
+    place.querySelector("[data-slide]").value = value;
+  };
+  document.addEventListener("input", ({ target }) => { if (target.matches?.("[data-slide]")) cut(target, target.value); });
+  document.addEventListener("click", ({ target }) => {
+    const button = target.closest?.("[data-cut]");
+    if (button) cut(button, button.dataset.cut);
+  });
+  document.addEventListener("click", async ({ target }) => {
+    const button = target.closest?.("[data-copy]");
+    if (!button) return;
+    const text = element(button.dataset.copy)?.textContent ?? "";
+    await navigator.clipboard.writeText(text).then(() => say("Copied."), () => say("Copying is not allowed here."));
+    button.textContent = announced === "Copied." ? "Copied" : "Mark it and copy it by hand";
+  });
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("[data-start-worker]");
+    if (!button) return;
+    button.disabled = true;
+    button.textContent = "Starting …";
+    await fetch("/studio/worker", { method: "POST", headers: { "X-Studio": "1" } }).catch(() => {});
+  });
+
+  // A part that is shown anew forgets what a person opened, scrolled or had the focus on; these are put back by id.
+  const open = {}, scrolled = {};
+  let focused = null;
+  document.addEventListener("toggle", ({ target }) => { if (target.id) open[target.id] = target.open; }, true);
+  document.addEventListener("scroll", ({ target }) => { if (target.id) scrolled[target.id] = target.scrollLeft; }, true);
+  document.addEventListener("focusin", ({ target }) => { focused = target.dataset?.keep ? target.dataset.keep : null; });
+  new MutationObserver((changes) => {
+    for (const node of changes.flatMap((change) => [...change.addedNodes])) {
+      if (node.nodeType !== 1) continue;
+      for (const details of node.parentElement?.querySelectorAll("details[id]") ?? [])
+        if (details.id in open && details.open !== open[details.id]) details.open = open[details.id];
+      for (const id in scrolled) {
+        const place = node.querySelector?.(`#${CSS.escape(id)}`) ?? (node.id === id ? node : null);
+        if (place) place.scrollLeft = scrolled[id];
+      }
+      if (focused && document.activeElement === document.body)
+        node.parentElement?.querySelector(`[data-keep="${CSS.escape(focused)}"]`)?.focus();
+    }
+  }).observe(document.documentElement, { childList: true, subtree: true });
+  ask();
+})();
