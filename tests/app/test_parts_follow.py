@@ -9,7 +9,7 @@ import handmade
 import pytest
 
 from app.engines import Gone, Running, Waiting
-from app.pages.parts import distance, filmstrip, follow, header, journal, progress, scores, waiting
+from app.pages.parts import distance, filmstrip, follow, header, journal, phases, progress, scores, waiting
 from training.errors import BadInput
 
 LINE = '{"kind": "step", "step": 5, "loss": 0.2, "seconds": 0.5}\n'
@@ -192,7 +192,7 @@ def test_phases_are_to_come_at_work_begun_or_done(run, phase, steps, now, status
         )
         handmade.events(run, {"kind": "phase", "phase": "score", "time": 3.0})
         handmade.train(run, steps) if steps else handmade.draw(run, 0)
-    found = progress.phases(follow.view(handmade.live(run, phase=phase)))
+    found = phases.phases(follow.view(handmade.live(run, phase=phase)))
     assert [phase.name for phase in found] == ["Prepare", "Class pictures", "Train", "Draw", "Score", "Export"]
     assert " ".join(phase.status for phase in found) == statuses
     assert [phase.name for phase in found if phase.status == "now"] == [now]
@@ -201,15 +201,15 @@ def test_phases_are_to_come_at_work_begun_or_done(run, phase, steps, now, status
 def test_phases_count_what_they_count(run, tmp_path):
     handmade.train(run, 5)
     handmade.live(run, phase="draw", done=2.6, total=4)
-    counts = {phase.name: phase.count for phase in progress.phases(follow.view(run))}
+    counts = {phase.name: phase.count for phase in phases.phases(follow.view(run))}
     assert counts["Train"] == "step 5 of 16" and counts["Draw"] == "1 of 4 saves, picture 2 of 4"
     assert counts["Class pictures"] == "48 of 48" and counts["Score"] == "the base model first"
     other = handmade.live(handmade.run(tmp_path), phase="class pictures", done=16, total=48)
-    assert progress.phases(follow.view(other))[1].count == "16 of 48"
+    assert phases.phases(follow.view(other))[1].count == "16 of 48"
     handmade.live(other, phase="class pictures", done=9, total=16)  # still that of the drawing before
-    assert progress.phases(follow.view(other))[1].count == "48 wanted"
+    assert phases.phases(follow.view(other))[1].count == "48 wanted"
     without = handmade.run(tmp_path, class_pictures=0)
-    assert "Class pictures" not in [phase.name for phase in progress.phases(follow.view(without))]
+    assert "Class pictures" not in [phase.name for phase in phases.phases(follow.view(without))]
 
 
 def test_what_is_ahead_are_the_runs_at_work_and_those_before_it_in_the_queue(tmp_path):

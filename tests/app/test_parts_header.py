@@ -7,7 +7,7 @@ import time
 import handmade
 import pytest
 
-from app.pages.parts import details, distance, downloads, filmstrip, follow, header, progress, scores
+from app.pages.parts import details, distance, downloads, filmstrip, follow, header, phases, scores
 from app.pages.parts.waiting import Place
 from training import presets, spec
 
@@ -60,7 +60,7 @@ def test_a_run_that_lets_somebody_draw_says_so_and_is_not_preparing(tmp_path):
     handmade.live(run, phase="waiting for the device", message=message)
     assert f"{message} It goes on by itself." in told(run) and "reading" not in told(run)
     view = follow.view(run)
-    assert "now" not in [phase.status for phase in progress.phases(view)] and view.left.at_least
+    assert "now" not in [phase.status for phase in phases.phases(view)] and view.left.at_least
 
 
 def test_a_run_without_a_sign_of_life_says_so_as_a_worry(tmp_path):

@@ -34,11 +34,11 @@ def test_from_four_pictures_to_a_file_that_stock_diffusers_opens(app, page):
     assert page.errors == []
 
     ours, theirs = _same_picture(run, file)
-    assert abs(ours - theirs).max() < 1e-3
+    assert abs(ours - theirs).max() <= 1  # of 255 levels: what rounding to 8 bits can make of 1e-6
 
 
 def _same_picture(run: Run, file):
-    """One seed's picture by our adapter, and by the downloaded file in a stock pipeline (128, 128, 3) in 0..1."""
+    """One seed's picture by our adapter, and by the downloaded file in a stock pipeline, (128, 128, 3) in 0..255."""
     from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
     import assets
@@ -53,7 +53,7 @@ def _same_picture(run: Run, file):
     pipe.load_lora_weights(str(file.parent), weight_name=file.name)
     generator = torch.Generator().manual_seed(7)
     drawn = pipe("a sks car in the snow", num_inference_steps=6, guidance_scale=3.0, generator=generator).images[0]
-    return np.asarray(mine) / 255, np.asarray(drawn) / 255
+    return np.asarray(mine, dtype=int), np.asarray(drawn, dtype=int)
 
 
 def test_stop_saves_and_resume_goes_on_to_the_end(app, page):

@@ -65,22 +65,27 @@ def start_from_shipped(work: Path) -> None:
         shutil.copytree(shipped / "vae", work / "vae")
 
 
-def record(work: Path) -> None:
-    """Writes `assets/embedded/training.json`: minutes, steps and seed of each part, and the machine."""
-    parts = []
+def record(work: Path, from_shipped: bool) -> None:
+    """Writes `assets/embedded/training.json`: minutes, steps and seed of each part, and the machine.
+
+    What was trained on from the shipped models stands below what made those.
+    """
+    target, parts = assets.path("embedded", "training.json"), []
+    if from_shipped and target.is_file():
+        parts = json.loads(target.read_text())["parts"]
     for part, name in RECORDS.items():
         if (work / name).exists():
             found = json.loads((work / name).read_text())
             log, seed = (found["log"], found["seed"]) if isinstance(found, dict) else (found, 0)
-            parts.append(
-                {"part": part, "minutes": round(log[-1]["seconds"] / 60, 1), "steps": log[-1]["step"], "seed": seed}
-            )
-    machine = f"{platform.machine()} CPU, bfloat16 where it has AMX, {platform.system()}"
-    text = json.dumps({"machine": machine, "parts": parts}, indent=1)
-    assets.path("embedded", "training.json").write_text(text + "\n")
+            minutes, steps = round(log[-1]["seconds"] / 60, 1), log[-1]["step"]
+            title = f"{part}, trained on" if from_shipped else part
+            row = {"part": title, "minutes": minutes, "steps": steps, "seed": seed}
+            parts += [row] if row not in parts else []
+    machine = f"{platform.machine()} CPU, bfloat16 where it has it, {platform.system()}"
+    target.write_text(json.dumps({"machine": machine, "parts": parts}, indent=1) + "\n")
 
 
-def install(work: Path) -> None:
+def install(work: Path, from_shipped: bool) -> None:
     """Puts what was trained into the assets."""
     python("assemble", "--vae", f"{work}/vae", "--unet", f"{work}/unet")
     for judge, folder in (("clip", "clip-scorer"), ("dino", "dino")):
@@ -90,7 +95,7 @@ def install(work: Path) -> None:
             shutil.copytree(work / folder, target, ignore=shutil.ignore_patterns("training.json"))
     if not assets.path("subjects").is_dir():
         python("heldout")
-    record(work)
+    record(work, from_shipped)
 
 
 def main() -> None:
@@ -118,7 +123,7 @@ def main() -> None:
             if options.from_shipped and module == "unet":
                 arguments += ["--resume-from", str(assets.path("embedded", "pipeline"))]
             python(module, *arguments)
-    install(options.work)
+    install(options.work, options.from_shipped)
 
 
 if __name__ == "__main__":

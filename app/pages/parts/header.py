@@ -8,7 +8,8 @@ from app.pages.parts import faults, links, reading, words
 from app.pages.parts.actions import FORCE_SECONDS, Action, actions, changes
 from app.pages.parts.follow import SILENT_SECONDS, RunView, doing, left_words, waits
 from app.pages.parts.follow import view as read
-from app.pages.parts.progress import BEFORE, WAITING, Phase, phases
+from app.pages.parts.phases import BEFORE, Phase, phases
+from app.pages.parts.progress import WAITING
 from training.errors import StudioError
 from training.run import Run
 
