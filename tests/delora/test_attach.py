@@ -215,6 +215,8 @@ def test_two_adapters_on_one_layer_add_up(first, make_net, inputs, randomise):
             linear, own = a.linears[path], sums.get_submodule(path)
             dw = 0.6 * a.layers[path].dense(linear.weight) + b.layers[path].dense(linear.weight)
             own.weight.data += dw.float()
+            if (db := getattr(a.layers[path], "db", None)) is not None:  # full finetuning moves biases too
+                own.bias.data += 0.6 * db.detach()
         torch.testing.assert_close(sums(*batch), y, rtol=1e-5, atol=2e-5 * y.abs().max().item())
         delora.merge([a, b])
         torch.testing.assert_close(net(*batch), y, rtol=1e-5, atol=2e-5 * y.abs().max().item())
