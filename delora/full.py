@@ -49,7 +49,7 @@ class Full(Method):
         return f64(self.dW)
 
     def displacements(self, layer: nn.Module) -> dict[str, Tensor]:
-        return {name: f64(t) for name, t in zip(("weight",), self._moved()) if t is not None}
+        return {name: f64(t) for name, t in zip(("weight", "bias"), self._moved(), strict=True) if t is not None}
 
     def distance(self, weight: Tensor) -> Tensor:
         return f64(self.dW).norm()
