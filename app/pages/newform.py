@@ -150,9 +150,17 @@ class Form:
 
     def follow(self, now: Draft, wrong: list[begin.Problem] | None = None) -> list[Any]:
         """Values for `following`."""
-        warned, wrong = begin.warnings(self.data, now), wrong or []
+        warned, wrong = begin.warnings(self.data, now), wrong or self._base_fault(now)
         slots = [drafts.slot([p for p in wrong if p.field == f], [p for p in warned if p.field == f]) for f in SLOTS]
         return [drafts.shelf(now), self._write(now), *slots, self._summary(now)]
+
+    def _base_fault(self, now: Draft) -> list[begin.Problem]:
+        """A base model that cannot be used is said at once: a path is easily mistyped."""
+        try:
+            models.describe(now.base, self.data)
+        except StudioError as error:
+            return [begin.Problem("base", str(error))]
+        return []
 
     def _write(self, now: Draft) -> str:
         try:

@@ -63,3 +63,16 @@ def test_gaps_are_listed_with_links_and_said_beside_their_fields(app, page):
     expect(problems.get_by_role("link", name="Rank (r)")).to_be_visible()
     expect(page.locator("#ds-field-adapter-rank")).to_contain_text("✗")
     assert app.runs() == []
+
+
+def test_a_base_model_of_ones_own_is_looked_at_as_soon_as_its_path_is_there(app, page, sd15_folder, tmp_path):
+    page.goto(app.url)
+    walks.ready(page)
+    base = walks.field(page, "base")
+    base.fill(str(tmp_path / "nowhere"))
+    base.press("Enter")
+    expect(page.get_by_text("no such folder or file")).to_be_visible()
+    base.fill(str(sd15_folder))
+    base.press("Enter")
+    expect(page.locator("#ds-summary")).to_contain_text(f"on {sd15_folder.name}: 800 steps")
+    expect(page.get_by_text("no such folder or file")).to_be_hidden()
