@@ -3,10 +3,27 @@
 import badpictures
 import pytest
 import walks
+from appprocess import App
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from app import draft
+
+
+@pytest.fixture(scope="module")
+def one_app(tmp_path_factory):
+    """One app for all of these: they start no run."""
+    started = App(tmp_path_factory.mktemp("pages") / "data")
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def app(one_app):
+    """The app with an empty draft."""
+    draft.clear(draft.load(one_app.data))
+    return one_app
+
 
 PAGES = ("/", "/runs", "/generate", "/computer")
 
