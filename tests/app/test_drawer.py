@@ -149,6 +149,7 @@ def test_a_drawing_stops_between_two_steps_of_the_sampler(studio):
     assert 0 < drawing.state().done < 64 and not list(drawing.path.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_killed_worker_takes_the_drawing_along_and_what_waits_is_drawn_by_the_next(studio):
     worker = studio.start_worker("studio")
     drawing, waiting = studio.draw(steps=200, count=64), studio.draw(with_base=False)
@@ -162,6 +163,7 @@ def test_a_killed_worker_takes_the_drawing_along_and_what_waits_is_drawn_by_the_
     assert studio.until_drawing(waiting, "done", "failed").name == "done"
 
 
+@pytest.mark.slow
 def test_a_killed_drawing_process_fails_its_drawing_and_the_next_gets_a_new_one(studio):
     worker = studio.start_worker("studio")
     drawing, waiting = studio.draw(steps=200, count=64), studio.draw(with_base=False)
@@ -173,6 +175,7 @@ def test_a_killed_drawing_process_fails_its_drawing_and_the_next_gets_a_new_one(
     until(lambda: not zombies(worker.pid))
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_the_worker_stops_the_drawing_and_says_so(studio):
     worker = studio.start_worker("studio")
     drawing, waiting = studio.draw(steps=200, count=64), studio.draw()

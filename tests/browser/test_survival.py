@@ -3,6 +3,7 @@
 import re
 import time
 
+import pytest
 import walks
 from playwright.sync_api import expect
 
@@ -34,6 +35,7 @@ def test_a_killed_server_is_told_and_its_training_goes_on(app, page):
     walks.until_state(page, "Stopped")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_takes_its_training_along_and_the_page_resumes_it(app, page):
     run = Run(app.data / "runs" / walks.start(page, app.url, **LONG))
     app.until(lambda: run.latest_checkpoint())
@@ -60,6 +62,7 @@ def test_a_killed_training_is_interrupted_with_what_is_saved(app, page):
     expect(page.get_by_role("button", name=f"Resume from step {saved}")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_the_next_app_offers_to_resume(app, page):
     run = Run(app.data / "runs" / walks.start(page, app.url, **LONG))
     app.until(lambda: run.state().step >= 2)
