@@ -72,7 +72,7 @@ def problems(data: Path, draft: Draft) -> list[Problem]:
     ):
         if not getattr(draft, field).strip():
             found.append(Problem(field, words))
-    caps, fault = _capabilities(data, draft.base)
+    caps, fault = capabilities(data, draft.base)
     found += [_problem(fault)] if fault else []
     spec, wrong = _spec(draft, caps)
     told = {problem.field for problem in found}
@@ -87,7 +87,7 @@ def problems(data: Path, draft: Draft) -> list[Problem]:
 def warnings(data: Path, draft: Draft) -> list[Problem]:
     """What is worth knowing about a draft and stops nothing."""
     found = [Problem("pictures", draft.background)] if draft.background else []
-    caps, _ = _capabilities(data, draft.base)
+    caps, _ = capabilities(data, draft.base)
     word = draft.class_word.strip()
     if caps and caps.embedded and 2 * sum(picture.photograph for picture in draft.pictures) > len(draft.pictures):
         words = (
@@ -105,7 +105,7 @@ def warnings(data: Path, draft: Draft) -> list[Problem]:
 
 def spec_of(data: Path, draft: Draft) -> RunSpec:
     """What a draft would become. Raises BadInput or MissingModel naming the first field that is wrong."""
-    caps, fault = _capabilities(data, draft.base)
+    caps, fault = capabilities(data, draft.base)
     if fault:
         raise fault
     spec, wrong = _spec(draft, caps)
@@ -151,7 +151,8 @@ def prompt_words(draft: Draft, caps: Capabilities) -> str:
     return f"Write: {fill(f'a {{subject}} {place}', f'{token} {word}')}"
 
 
-def _capabilities(data: Path, base: str) -> tuple[Capabilities | None, BadInput | MissingModel | None]:
+def capabilities(data: Path, base: str) -> tuple[Capabilities | None, BadInput | MissingModel | None]:
+    """What a base model can do, or why it cannot be used."""
     try:
         return models.describe(base, data), None
     except (BadInput, MissingModel) as error:

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-from app import workerfile
 from app.engines import Engine, open_engine
 
 STATUS_SECONDS = 1.0  # many open pages ask; the folders are looked at once a second at most
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the app was started. large: pictures a person may upload, in MB and number."""
-
-    largest_mb: int = 100
-    most_pictures: int = 100
-
-
 class Studio:
     """A data folder as the pages see it."""
 
-    def __init__(self, data: Path, settings: Settings | None = None):
-        self.data, self.settings = Path(data), settings or Settings()
+    def __init__(self, data: Path):
+        self.data = Path(data)
         self.engine: Engine = open_engine(self.data)
         self.hold_worker = lambda: None  # set by the server: starts a worker where there is none
         self._lock, self._status, self._asked = threading.Lock(), {}, 0.0
@@ -40,4 +30,4 @@ class Studio:
     def _look(self) -> dict:
         from app.pages.parts import strip
 
-        return {"worker": workerfile.held(self.data), **strip.status(self.data, self.engine)}
+        return strip.status(self.data, self.engine)

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from app.studio import Studio
+from training.pictures import LARGEST_FILE_MB
 
 STATIC = Path(__file__).parent / "static"
 PAGES = (  # name, address, module; the first four are in the navigation
@@ -41,7 +42,7 @@ def application(studio: Studio, users: dict[str, str] | None = None):
         favicon_path=STATIC / "icon.svg",
         auth_dependency=(lambda request: request.scope.get("studio_user")) if users else None,
         allowed_paths=[],
-        max_file_size=studio.settings.largest_mb * 10**6,
+        max_file_size=LARGEST_FILE_MB * 10**6,
         footer_links=[],
         run_history=False,
         enable_monitoring=False,

@@ -150,24 +150,13 @@ class Form:
 
     def follow(self, now: Draft, wrong: list[begin.Problem] | None = None) -> list[Any]:
         """Values for `following`."""
-        warned, wrong = begin.warnings(self.data, now), wrong or self._base_fault(now)
+        caps, fault = begin.capabilities(self.data, now.base)
+        if fault and not wrong:  # said at once: a path is easily mistyped
+            wrong = [begin.Problem("base", str(fault))]
+        warned, wrong = begin.warnings(self.data, now), wrong or []
         slots = [drafts.slot([p for p in wrong if p.field == f], [p for p in warned if p.field == f]) for f in SLOTS]
-        return [drafts.shelf(now), self._write(now), *slots, self._summary(now)]
-
-    def _base_fault(self, now: Draft) -> list[begin.Problem]:
-        """A base model that cannot be used is said at once: a path is easily mistyped."""
-        try:
-            models.describe(now.base, self.data)
-        except StudioError as error:
-            return [begin.Problem("base", str(error))]
-        return []
-
-    def _write(self, now: Draft) -> str:
-        try:
-            caps = models.describe(now.base, self.data)
-        except StudioError:
-            return ""
-        return drafts.to_write(begin.prompt_words(now, caps), begin.class_suggestions(caps, now.class_word))
+        write = caps and drafts.to_write(begin.prompt_words(now, caps), begin.class_suggestions(caps, now.class_word))
+        return [drafts.shelf(now), write or "", *slots, self._summary(now)]
 
     def _summary(self, now: Draft) -> str:
         try:
@@ -177,10 +166,8 @@ class Form:
         return drafts.summary(now, spec, expectation.expectation(self.data, spec).words)
 
     def kind(self, now: Draft) -> presets.BaseKind:
-        try:
-            return "embedded" if models.describe(now.base, self.data).embedded else "sd"
-        except StudioError:
-            return "embedded" if now.base == "embedded" else "sd"
+        caps, _ = begin.capabilities(self.data, now.base)
+        return "embedded" if (caps.embedded if caps else now.base == "embedded") else "sd"
 
 
 def bases(data: Path) -> list[tuple[str, str]]:

@@ -14,7 +14,6 @@ SIGNS = {
     "note": ("i", "ds-warn", "worth knowing"),
     "bad": ("✗", "ds-error", "missing"),
 }
-PLAIN_LICENCE = {"embedded": "MIT, see assets/LICENSES"}
 
 
 def work(data: Path) -> str:
