@@ -5,7 +5,6 @@ Each takes plain values and gives plain values back; whatever is wrong is a `tra
 
 from __future__ import annotations
 
-import re
 import secrets
 import shutil
 import time
@@ -18,11 +17,9 @@ from app.draftstore import folder_of
 from app.engines import Engine
 from training import presets
 from training.errors import BadInput
-from training.run import Run
-from training.rundir import open_run
+from training.rundir import run_by_id
 
 FIELDS = ("base", "effort", "method", "token")
-RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}")
 
 
 def start(
@@ -68,7 +65,7 @@ def status(data: Path, run_id: str) -> dict[str, Any]:
         id, name, state, phase with done of total, step of steps, message, remedy, silent_s (seconds since its last sign
         of life, None without one), recommended (step) with its likeness in percent, and files (names for `download`).
     """
-    run = _run(data, run_id)
+    run = run_by_id(data, run_id)
     state, scores, record = run.state(), run.scores() or {}, exporting.read_record(run)
     step = (scores.get("recommendation") or {}).get("step")
     return {
@@ -86,26 +83,17 @@ def status(data: Path, run_id: str) -> dict[str, Any]:
 
 def stop(data: Path, run_id: str, engine: Engine | None = None) -> dict[str, Any]:
     """Have a run save and stop, or take it out of the queue; returns its status."""
-    control.stop(data, _run(data, run_id), engine=engine)
+    control.stop(data, run_by_id(data, run_id), engine=engine)
     return status(data, run_id)
 
 
 def download(data: Path, run_id: str) -> Path:
     """The finished file for other programs. Raises BadInput while there is none."""
-    run = _run(data, run_id)
+    run = run_by_id(data, run_id)
     record = exporting.read_record(run)
     if record and (path := run.path / "adapter" / exporting.main_file(record["files"])["name"]).is_file():
         return path
     raise BadInput(f"Run {run.id} has no file yet: it is {run.state().name}.", "Wait until it is done.", "run")
-
-
-def _run(data: Path, run_id: str) -> Run:
-    """A run of this data folder by its id; never another folder, whatever the id says."""
-    if not RUN_ID.fullmatch(run_id) or ".." in run_id:
-        raise BadInput("That is no run's id.", "It looks like 20261125-195357-biscuit-d6b5.", "run")
-    if not (data / "runs" / run_id).is_dir():
-        raise BadInput(f"There is no run {run_id!r}.", "", "run")
-    return open_run(data, run_id)
 
 
 def _setting(name: str, method: str) -> str:

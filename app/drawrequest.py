@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from app import saves
 from training.errors import BadInput
-from training.run import Run
+from training.rundir import run_by_id
 from training.spec import PLACEHOLDER, explain, fill
 
 Sampler = Literal["dpm++", "ddim", "euler"]  # the names of training.sample.SAMPLERS, which imports torch
@@ -88,17 +88,9 @@ def complete(data: Path, request: DrawRequest) -> DrawRequest:
             )
         found = {"step": None, "base": request.base or "embedded", "with_base": False}
     else:
-        run = _run(data, request.run)
+        run = run_by_id(data, request.run)
         step = saves.best_step(run) if request.step is None else request.step
         saves.check_step(run, step)
         found = {"step": step, "base": run.spec.base, "prompt": fill(request.prompt, run.spec.subject)}
     models.describe(found["base"], data)
     return request.model_copy(update=found)
-
-
-def _run(data: Path, run_id: str) -> Run:
-    """The run of that id; unlike `rundir.open_run`, no path of the caller's choice."""
-    run = Run(Path(data) / "runs" / run_id)
-    if run.path.name != run_id or not (run.path / "spec.json").is_file():
-        raise BadInput(f"There is no run {run_id!r}.", "Choose another one; it may have been deleted.", field="run")
-    return run

@@ -32,7 +32,7 @@ from training.run import Run
 from training.spec import RunSpec
 from training.states import RunState
 
-__all__ = ["Run", "create", "list_runs", "open_run"]
+__all__ = ["Run", "create", "list_runs", "open_run", "run_by_id"]
 
 
 def create(data: Path, run_spec: RunSpec, pictures: Sequence[Path], run_id: str | None = None) -> Run:
@@ -70,6 +70,14 @@ def open_run(data: Path, run_id: str) -> Run:
         if (path / "spec.json").is_file():
             return Run(path)
     raise BadInput(f"There is no run {run_id!r}.", "See `delora runs` for those that there are.", field="run")
+
+
+def run_by_id(data: Path, run_id: str) -> Run:
+    """The run of that id in this data folder; never another folder, whatever the id says. Raises BadInput."""
+    run = Run(Path(data) / "runs" / run_id)
+    if run.path.name != run_id or not (run.path / "spec.json").is_file():
+        raise BadInput(f"There is no run {run_id!r}.", "Choose another one; it may have been deleted.", field="run")
+    return run
 
 
 def list_runs(data: Path) -> list[Run]:

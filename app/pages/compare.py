@@ -12,7 +12,6 @@ from app.pages.parts import compare, follow
 from app.studio import Studio
 from training import rundir
 from training.errors import StudioError
-from training.run import Run
 
 HOW = "Tick two to four runs on the page <a href='/runs'>Runs</a> and press Compare."
 
@@ -26,7 +25,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         views, missing = [], []
         for run_id in dict.fromkeys(filter(None, query(request, "ids").split(","))):
             try:
-                views.append(follow.view(rundir.open_run(studio.data, Run(run_id).path.name), studio.engine))
+                views.append(follow.view(rundir.run_by_id(studio.data, run_id), studio.engine))
             except StudioError as error:
                 missing.append(f"<p class='ds-error'>{escape(error.message)}</p>")
         if not compare.LEAST <= len(views) <= compare.MOST:

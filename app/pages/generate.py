@@ -14,7 +14,7 @@ from app.pages.parts import cards, drawn, words
 from app.studio import Studio
 from training import models
 from training.errors import StudioError
-from training.run import Run
+from training.rundir import run_by_id
 
 EARLIER = 12
 CLOSED = "The base model alone"
@@ -157,7 +157,7 @@ def _for_run(studio: Studio, run_id: str, step: int | None) -> list[Any]:
     """Updates of run, step, prompt and chip for a run, "" for the base model alone."""
     choices = [(f"{s.name} ({words.method(s.method)})", s.id) for s in cards.summaries(studio.data) if s.step]
     try:
-        run = Run(studio.data / "runs" / Run(run_id).path.name) if run_id else None
+        run = run_by_id(studio.data, run_id) if run_id else None
         steps = run.checkpoints() if run else []
         best = saves.best_step(run) if steps else None
         spec = run.spec if run else None

@@ -98,10 +98,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
 
 
 def _run(studio: Studio, request: gr.Request) -> Run:
-    """The run that the page's address names; no path of the caller's choice."""
-    wanted = query(request, "id")
-    run = rundir.open_run(studio.data, wanted or "-")
-    return rundir.open_run(studio.data, run.path.name)
+    """The run that the page's address names."""
+    return rundir.run_by_id(studio.data, query(request, "id"))
 
 
 def _do(studio: Studio, request: gr.Request, run: Run, key: str) -> tuple[str, str]:

@@ -61,7 +61,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
                 "",
             )
         try:
-            run = _run(studio, run_id)
+            run = rundir.run_by_id(studio.data, run_id)
             if key == "rename":
                 return ticked, run_id, gr.update(visible=True), gr.update(**SHUT), run.name, gr.skip(), ""
             check(studio.data, run)
@@ -71,14 +71,14 @@ def build(studio: Studio, page: gr.Blocks) -> None:
 
     def rename(run_id: str, given: str):
         try:
-            _run(studio, run_id).rename(given)
+            rundir.run_by_id(studio.data, run_id).rename(given)
         except StudioError as error:
             return gr.skip(), shown_error(error)
         return gr.update(**SHUT), "<p role='status'>Renamed.</p>"
 
     def delete(run_id: str, ticked: list[str]):
         try:
-            remove_run(studio.data, _run(studio, run_id))
+            remove_run(studio.data, rundir.run_by_id(studio.data, run_id))
         except StudioError as error:
             return gr.update(**SHUT), shown_error(error), ticked
         return gr.update(**SHUT), "<p role='status'>Deleted.</p>", [other for other in ticked if other != run_id]
@@ -105,10 +105,6 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     sure.click(delete, [chosen, ticked], [asking, said, ticked], **QUIET).then(again, filters, shown, **QUIET)
     drop.click(lambda: gr.update(**SHUT), None, naming, **QUIET)
     not_sure.click(lambda: gr.update(**SHUT), None, asking, **QUIET)
-
-
-def _run(studio: Studio, run_id: str) -> Run:
-    return rundir.open_run(studio.data, Run(run_id).path.name or "-")
 
 
 def _question(run: Run) -> str:
