@@ -53,3 +53,13 @@ def sd15(folder: Path, *, variant: str | None = None, seed: int = 0) -> Path:
         name = f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"
         save_file({key: value.contiguous() for key, value in state.items()}, folder / part / name, {"format": "pt"})
     return folder
+
+
+def output(unet, batch):
+    """A UNet's output for latents, a timestep and a text, in the UNet's own precision."""
+    import torch
+
+    dtype = unet.conv_in.weight.dtype
+    latents, t, text = batch
+    with torch.no_grad():
+        return unet(latents.to(dtype), t, text.to(dtype)).sample

@@ -43,3 +43,10 @@ def randomise():
         return adapter
 
     return move
+
+
+@pytest.fixture(scope="session")
+def batch():
+    """What a tiny Stable Diffusion UNet is asked: latents (1, 4, 8, 8), a timestep, a text (1, 7, 32)."""
+    g = torch.Generator().manual_seed(0)
+    return torch.randn(1, 4, 8, 8, generator=g), torch.tensor(401), torch.randn(1, 7, 32, generator=g)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from tinymodels import output
 
 import assets
 import delora
@@ -49,17 +50,6 @@ def pipe(sd15_folder):
     from diffusers import StableDiffusionPipeline
 
     return StableDiffusionPipeline.from_pretrained(sd15_folder)
-
-
-@pytest.fixture(scope="module")
-def batch():
-    g = torch.Generator().manual_seed(0)
-    return torch.randn(1, 4, 8, 8, generator=g), torch.tensor(401), torch.randn(1, 7, 32, generator=g)
-
-
-@torch.no_grad()
-def output(unet, batch):
-    return unet(*batch).sample
 
 
 def trained(unet, settings, randomise, size=0.03):

@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from tinymodels import output
 from torch import nn
 
 import assets
@@ -91,17 +92,6 @@ def unet(sd15_folder):
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel.from_pretrained(sd15_folder / "unet")
-
-
-@pytest.fixture(scope="module")
-def batch():
-    g = torch.Generator().manual_seed(0)
-    return torch.randn(1, 4, 8, 8, generator=g), torch.tensor(401), torch.randn(1, 7, 32, generator=g)
-
-
-@torch.no_grad()
-def output(unet, batch):
-    return unet(*batch).sample
 
 
 def test_a_unet_starts_exact_and_is_restored_exactly(unet, batch, randomise, tmp_path):

@@ -7,6 +7,7 @@ import struct
 import pytest
 import torch
 from safetensors.torch import save_file
+from tinymodels import output
 from torch import nn
 
 import delora
@@ -27,19 +28,6 @@ def pipe(sd15_folder):
     from diffusers import StableDiffusionPipeline
 
     return StableDiffusionPipeline.from_pretrained(sd15_folder)
-
-
-@pytest.fixture(scope="module")
-def batch():
-    g = torch.Generator().manual_seed(0)
-    return torch.randn(1, 4, 8, 8, generator=g), torch.tensor(401), torch.randn(1, 7, 32, generator=g)
-
-
-@torch.no_grad()
-def output(unet, batch):
-    dtype = unet.conv_in.weight.dtype
-    sample, t, text = batch
-    return unet(sample.to(dtype), t, text.to(dtype)).sample
 
 
 def difference(y, wanted):
