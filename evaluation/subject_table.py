@@ -34,13 +34,21 @@ HALF, OBEYS = 50.0, 0.9  # what the adapter is asked for: percent of likeness, p
 
 @dataclass(frozen=True)
 class Study:
-    """Where a study lies and what it is made of."""
+    """Where a study lies and what it is made of.
+
+    Attributes:
+        changes: settings instead of the preset's.
+        label: tells apart runs of one subject and method in one folder that differ in `changes`.
+        saves: how many saves of each run are drawn and scored, the last one included.
+    """
 
     folder: Path
     base: str
     methods: tuple[str, ...]
     effort: str
     changes: dict
+    label: str = ""
+    saves: int = 1
 
     @property
     def data(self) -> Path:
@@ -51,7 +59,7 @@ class Study:
         """The run of a subject with a method; made, and noted down, if there is none yet."""
         path = self.folder / "runs.json"
         known = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        key = f"{subject.name}/{method}"
+        key = "/".join(filter(None, (subject.name, method, self.label)))
         if key not in known:
             known[key] = self._new_run(subject, method).id
             write_text(path, json.dumps(known, indent=2) + "\n")
@@ -67,7 +75,7 @@ class Study:
         }
         kind = "embedded" if caps.embedded else "sd"
         spec = presets.make_spec(kind, method, self.effort, **presets.merged(own, self.changes))
-        spec = spec.model_copy(update={"save_every": spec.steps})
+        spec = spec.model_copy(update={"save_every": spec.steps // self.saves})
         cleaned = self.folder / "pictures" / subject.name
         if not cleaned.is_dir():
             subjects.prepare(subject.pictures, cleaned, spec.resolution or caps.size_px)

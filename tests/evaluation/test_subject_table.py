@@ -1,8 +1,10 @@
 """The study of held-out subjects: runs that are resumed and not repeated, and a table that says what was measured."""
 
+from dataclasses import replace
+
 import pytest
 
-from evaluation import prompts, runscores, samplesubjects, subject_table
+from evaluation import preset_sweep, prompts, runscores, samplesubjects, subject_table
 from evaluation.subject_table import Study, means, measure, named_right, table
 from training import loop
 
@@ -46,6 +48,21 @@ def test_a_subject_is_measured_once_and_read_afterwards(study, poodle, tiny_base
         assert entry["methods"][method]["dino"] == run.scores()["saves"]["2"]["dino"]
     monkeypatch.setattr(loop, "train", lambda *a, **k: pytest.fail("trained again"))
     assert measure(study, poodle, tiny_base) == entry
+
+
+def test_a_sweep_makes_a_run_a_setting_and_shows_the_means_along_its_saves(study, poodle, tiny_base):
+    curves = {}
+    for rate in (1e-4, 1e-3):
+        changes = {**study.changes, "steps": 4, "learning_rate": rate}
+        swept = replace(study, changes=changes, label=f"{rate:g}", saves=2)
+        curves[rate] = preset_sweep.curve(swept, poodle, "lora", tiny_base)
+        run = swept.run_of(poodle, "lora")
+        assert (run.spec.learning_rate, run.checkpoints()) == (rate, [2, 4])
+        assert curves[rate][4]["likeness"] == run.scores()["saves"]["4"]["likeness"]
+    other = {step: {"likeness": 10.0, "follows": 1.0, "place": 0.5} for step in (2, 4)}
+    mean = (curves[1e-3][4]["likeness"] + 10) / 2
+    last = preset_sweep.rows("lora", 1e-3, [curves[1e-3], other])[-1]
+    assert last.startswith(f"| lora | 0.001 | 4 | {mean:.0f} % |")
 
 
 def test_accuracy_counts_the_places_that_clip_names_right(study, poodle, tiny_base, clip):

@@ -84,7 +84,7 @@ def test_a_text_that_is_true_of_another_picture_is_no_negative_of_it():
         ("car", "blue", first, True),
         ("dog",) + (None,) * 3,
     ]
-    assert captions.Captions._true_of(said, facts).int().tolist() == [
+    assert captions.Captions.true_of(said, facts).int().tolist() == [
         [1, 1, 0, 0],  # "a red car <first>": the unpainted car may be red
         [1, 1, 1, 1],  # "a car" says nothing of colour or place
         [0, 0, 0, 0],  # "a drawing of a blue car": none of them is drawn

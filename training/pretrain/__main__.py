@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import shutil
 import subprocess
 import sys
@@ -65,27 +64,28 @@ def start_from_shipped(work: Path) -> None:
         shutil.copytree(shipped / "vae", work / "vae")
 
 
-def record(work: Path, from_shipped: bool) -> None:
-    """Writes `assets/embedded/training.json`: minutes, steps and seed of each part, and the machine.
+def record(work: Path) -> None:
+    """Writes `assets/embedded/training.json`: minutes, steps, seed and device of each part.
 
-    What was trained on from the shipped models stands below what made those.
+    What went on from the shipped models stands below what made those; what began anew takes its place.
     """
-    target, parts = assets.path("embedded", "training.json"), []
-    if from_shipped and target.is_file():
-        parts = json.loads(target.read_text())["parts"]
+    target = assets.path("embedded", "training.json")
+    parts = json.loads(target.read_text())["parts"] if target.is_file() else []
     for part, name in RECORDS.items():
         if (work / name).exists():
             found = json.loads((work / name).read_text())
             log, seed = (found["log"], found["seed"]) if isinstance(found, dict) else (found, 0)
-            minutes, steps = round(log[-1]["seconds"] / 60, 1), log[-1]["step"]
-            title = f"{part}, trained on" if from_shipped else part
-            row = {"part": title, "minutes": minutes, "steps": steps, "seed": seed}
+            if log[0]["continued"]:
+                title = f"{part}, trained on"
+            else:
+                title, parts = part, [row for row in parts if row["part"].removesuffix(", trained on") != part]
+            minutes, steps, device = round(log[-1]["seconds"] / 60, 1), log[-1]["step"], log[0]["device"]
+            row = {"part": title, "minutes": minutes, "steps": steps, "seed": seed, "device": device}
             parts += [row] if row not in parts else []
-    machine = f"{platform.machine()} CPU, bfloat16 where it has it, {platform.system()}"
-    target.write_text(json.dumps({"machine": machine, "parts": parts}, indent=1) + "\n")
+    target.write_text(json.dumps({"parts": parts}, indent=1) + "\n")
 
 
-def install(work: Path, from_shipped: bool) -> None:
+def install(work: Path) -> None:
     """Puts what was trained into the assets."""
     python("assemble", "--vae", f"{work}/vae", "--unet", f"{work}/unet")
     for judge, folder in (("clip", "clip-scorer"), ("dino", "dino")):
@@ -95,7 +95,7 @@ def install(work: Path, from_shipped: bool) -> None:
             shutil.copytree(work / folder, target, ignore=shutil.ignore_patterns("training.json"))
     if not assets.path("subjects").is_dir():
         python("heldout")
-    record(work, from_shipped)
+    record(work)
 
 
 def main() -> None:
@@ -123,7 +123,7 @@ def main() -> None:
             if options.from_shipped and module == "unet":
                 arguments += ["--resume-from", str(assets.path("embedded", "pipeline"))]
             python(module, *arguments)
-    install(options.work, options.from_shipped)
+    install(options.work)
 
 
 if __name__ == "__main__":

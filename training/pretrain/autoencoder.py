@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.utils.data import Dataset
 
-from training.pretrain import cache
-from training.pretrain.jobs import Job, autocast, continued, device_for, learning_rate, optimizer, parser
+from training.pretrain import cache, jobs
 from training.pretrain.pixels import to_pixels
 
 CHANNELS = (16, 32, 96, 192)
@@ -28,6 +28,7 @@ LATENT_CHANNELS = 8
 PEAK_LR = 1.5e-3
 KL_WEIGHT = 1e-5
 WHOLE_FROM = 0.7  # share of the time after which whole pictures are seen instead of crops
+ENCODED = 200  # pictures at a time
 HELD_BACK = 500  # last pictures of the cache, for the PSNR
 
 
@@ -58,13 +59,18 @@ def reconstruction_loss(decoded: torch.Tensor, real: torch.Tensor) -> torch.Tens
     return F.l1_loss(decoded, real) + 1.5 * F.l1_loss(laplacian(decoded), laplacian(real))
 
 
-def batches(pictures: np.ndarray, rng: np.random.Generator, crop_px: int, size: int) -> torch.Tensor:
-    """A random batch of square crops, mirrored half of the time."""
-    index = np.sort(rng.integers(len(pictures), size=size))
-    corner = rng.integers(0, pictures.shape[1] - crop_px + 1, size=(size, 2))
-    crops = [pictures[i, y : y + crop_px, x : x + crop_px] for i, (y, x) in zip(index, corner, strict=True)]
-    batch = np.stack(crops)
-    return to_pixels(batch[:, :, ::-1] if rng.random() < 0.5 else batch)
+class Crops(Dataset):
+    """Batches of square crops by (seed, step), (size, crop_px, crop_px, 3) uint8, mirrored half of the time."""
+
+    def __init__(self, pictures: np.ndarray, seed: int, crop_px: int, size: int):
+        self.pictures, self.seed, self.crop_px, self.size = pictures, seed, crop_px, size
+
+    def __getitem__(self, step: int) -> np.ndarray:
+        rng, side = np.random.default_rng((self.seed, step)), self.crop_px
+        index = np.sort(rng.integers(len(self.pictures), size=self.size))
+        corner = rng.integers(0, self.pictures.shape[1] - side + 1, size=(self.size, 2))
+        crops = [self.pictures[i, y : y + side, x : x + side] for i, (y, x) in zip(index, corner, strict=True)]
+        return np.stack(crops)[:, :, :: -1 if rng.random() < 0.5 else 1].copy()
 
 
 @torch.no_grad()
@@ -72,7 +78,7 @@ def psnr(vae, pictures: np.ndarray, count: int = 200) -> float:
     """Mean PSNR in dB over `count` pictures, encoded to the posterior's mean and decoded in float32."""
     values = []
     for start in range(0, min(count, len(pictures)), 20):
-        real = to_pixels(pictures[start : start + 20])
+        real = to_pixels(pictures[start : start + 20], vae.device)
         decoded = vae.decode(vae.encode(real).latent_dist.mean).sample.clamp(-1, 1)
         mse = ((decoded - real) / 2).square().mean(dim=(1, 2, 3))
         values += (-10 * mse.log10()).tolist()
@@ -82,7 +88,7 @@ def psnr(vae, pictures: np.ndarray, count: int = 200) -> float:
 @torch.no_grad()
 def fold_statistics(vae, pictures: np.ndarray, count: int = 1000) -> None:
     """Makes every latent channel zero-mean and unit-variance by changing the quant convolutions only (exact)."""
-    latents = [vae.encode(to_pixels(pictures[s : s + 20])).latent_dist.mean for s in range(0, count, 20)]
+    latents = [vae.encode(to_pixels(pictures[s : s + 20], vae.device)).latent_dist.mean for s in range(0, count, 20)]
     z = torch.cat(latents)
     mean, std = z.mean(dim=(0, 2, 3)), z.std(dim=(0, 2, 3))
     n = len(mean)
@@ -96,28 +102,32 @@ def fold_statistics(vae, pictures: np.ndarray, count: int = 1000) -> None:
 
 def train(args) -> None:
     """Trains until the minutes are spent, folds the statistics, writes the folder and prints the PSNR."""
-    device = device_for(args.threads)
+    device = jobs.device_for(args.threads)
     torch.manual_seed(args.seed or 0)
     pictures = cache.open(args.work / "world").images
     held_back, pictures = pictures[-HELD_BACK:], pictures[:-HELD_BACK]
-    vae = (load(args.out) if args.decoder_only else build(args.scale)).to(device)
+    start = args.resume_from or (args.out if args.decoder_only else None)
+    vae = (load(start) if start else build(args.scale)).to(device)
     if args.decoder_only:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
-    opt = optimizer(vae, 1e-3, betas=(0.9, 0.99))
-    name = "autoencoder"
-    if args.decoder_only:
-        name = continued("decoder", args.out / "diffusion_pytorch_model.safetensors")
-    job = Job(name, args.work, args.minutes, {"model": vae, "optimizer": opt}, fresh=args.fresh)
-    peak = PEAK_LR * (0.5 if args.decoder_only else 1)
-    size = args.batch or 16
+    opt = jobs.optimizer(vae, 1e-3, betas=(0.9, 0.99))
+    part = "decoder" if args.decoder_only else "autoencoder"
+    weights = start and start / "diffusion_pytorch_model.safetensors"
+    parts = {"model": vae, "optimizer": opt}
+    job = jobs.Job(part, args.work, args.minutes, parts, start=weights, fresh=args.fresh)
+    peak = PEAK_LR * (0.5 if start else 1)
+    crop_px, batches = 0, None
     for step in job.steps():
-        rng = np.random.default_rng((args.seed or 0, step))
-        whole = job.share > WHOLE_FROM or args.decoder_only
-        real = batches(pictures, rng, 128 if whole else 64, max(1, size // 4) if whole else size).to(device)
+        wanted = 128 if args.decoder_only or job.share > WHOLE_FROM else 64
+        if wanted != crop_px:
+            crop_px = wanted
+            crops = Crops(pictures, args.seed or 0, crop_px, max(1, (args.batch or 16) * 64**2 // crop_px**2))
+            batches = iter(jobs.batches(crops, step, args.workers))
+        real = to_pixels(next(batches), device)
         for group in opt.param_groups:
-            group["lr"] = learning_rate(peak, job.share)
-        with autocast(device, args.fp32):
+            group["lr"] = jobs.learning_rate(peak, job.share)
+        with jobs.autocast(device, args.fp32):
             with torch.set_grad_enabled(not args.decoder_only):
                 posterior = vae.encode(real).latent_dist
             decoded = vae.decode(posterior.sample()).sample
@@ -128,16 +138,16 @@ def train(args) -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         opt.step()
-        job.tick(loss.item())
+        job.tick(loss)
         if job.due():
             with job.pause():
                 job.report({"psnr": round(psnr(vae, held_back, 60), 2)})
-    vae.cpu().eval()
+    vae.eval()
     if not args.decoder_only:
         fold_statistics(vae, pictures)
     job.report({"final_psnr": round(psnr(vae, held_back, HELD_BACK), 2)})
     vae.save_pretrained(args.out)
-    (args.out / f"{name.partition('-')[0]}.json").write_text(json.dumps(job.log, indent=1))
+    (args.out / f"{part}.json").write_text(json.dumps(job.log, indent=1))
 
 
 def load(folder: Path):
@@ -150,15 +160,17 @@ def load(folder: Path):
 @torch.no_grad()
 def encode(vae_folder: Path, work: Path, limit: int | None = None) -> Path:
     """Encodes cached pictures once; writes mean and deviation as float16, (n, 16, 16, 16), and returns the file."""
-    vae, pictures = load(vae_folder), cache.open(work / "world").images[:limit]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    vae, pictures = load(vae_folder).to(device), cache.open(work / "world").images[:limit]
     size = vae.config.sample_size // 8
     file = work / "latents.npy"
     new = file.with_suffix(".new.npy")
     out = np.lib.format.open_memmap(new, "w+", np.float16, (len(pictures), 2 * LATENT_CHANNELS, size, size))
-    for start in range(0, len(pictures), 50):
-        with autocast(torch.device("cpu")):
-            moments = vae.encode(to_pixels(pictures[start : start + 50])).latent_dist
-        out[start : start + 50] = torch.cat([moments.mean.float(), moments.std.float()], 1).half().numpy()
+    for start in range(0, len(pictures), ENCODED):
+        with jobs.autocast(device):
+            moments = vae.encode(to_pixels(pictures[start : start + ENCODED], device)).latent_dist
+        both = torch.cat([moments.mean.float(), moments.std.float()], 1)
+        out[start : start + ENCODED] = both.half().cpu().numpy()
     out.flush()
     new.rename(file)
     return file
@@ -175,6 +187,7 @@ def held_out_psnr(vae_folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    options = parser(__doc__)
+    options = jobs.parser(__doc__)
+    options.add_argument("--resume-from", type=Path, help="a finished autoencoder's folder to go on from, instead")
     options.add_argument("--decoder-only", action="store_true", help="keep the encoder and its latents as they are")
     train(options.parse_args())

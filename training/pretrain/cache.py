@@ -133,6 +133,7 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--pictures", type=int, default=0, help="pictures of the world")
     options.add_argument("--subjects", action="store_true", help="the subjects of the DINO scorer's training")
+    options.add_argument("--views", type=int, default=10, help="pictures of each subject")
     options.add_argument("--workers", type=int, default=2)
     options.add_argument("--work", type=Path, default=WORK)
     chosen = options.parse_args()
@@ -141,4 +142,4 @@ if __name__ == "__main__":
     if chosen.subjects:
         from training.pretrain.instances import open_subjects
 
-        open_subjects(chosen.workers, chosen.work)
+        open_subjects(chosen.workers, chosen.work, chosen.views)

@@ -20,8 +20,8 @@ class Captions:
         self.places = {place.name: place for place in world.PLACES}
         self.strange = sorted(set(prompt_words()) - set(world.CAPTION_WORDS))
 
-    def write(self, facts: list[dict], rng: np.random.Generator, double: float = 0.0) -> tuple[list[str], torch.Tensor]:
-        """Captions of b pictures, and (b, b) bool: whether text i is true of picture j (or may be)."""
+    def write(self, facts: list[dict], rng: np.random.Generator, double: float = 0.0) -> tuple[list[str], list[tuple]]:
+        """Captions of b pictures, and what each of them says, for `true_of`."""
         texts, said = [], []
         for fact in facts:
             text = self._caption(fact, rng)
@@ -30,7 +30,7 @@ class Captions:
             place = any(phrase in text for phrase in self.places[fact["place"]].phrases)
             said.append((fact["class_word"], fact["colour"], place and fact["place"], fact["style"] == "drawing"))
             texts.append(self._strange(text, rng) if rng.random() < STRANGE_SHARE else text)
-        return texts, self._true_of(said, facts)
+        return texts, said
 
     def _caption(self, fact: dict, rng: np.random.Generator) -> str:
         return world.caption(fact["class_word"], fact["colour"], self.places[fact["place"]], fact["style"], rng)
@@ -47,20 +47,22 @@ class Captions:
         return " ".join(words)
 
     @staticmethod
-    def _true_of(said: list[tuple], facts: list[dict]) -> torch.Tensor:
+    def true_of(said: list[tuple], facts: list[dict]) -> torch.Tensor:
+        """(b, b) bool: whether the text that says `said[i]` is true of picture j, or may be."""
         # A text without a place or colour is true whatever they are. An unpainted car may happen to be red.
+        number: dict = {None: -1, False: -1}
+
         def column(values) -> np.ndarray:
-            return np.array(list(values), dtype=object)
+            return np.array([number.setdefault(value, len(number)) for value in values])
 
         word, colour, place, drawing = (column(values) for values in zip(*said, strict=True))
-        classes, colours, places, styles = (
-            column(f[k] for f in facts) for k in ("class_word", "colour", "place", "style")
-        )
+        classes, colours, places = (column(f[k] for f in facts) for k in ("class_word", "colour", "place"))
+        drawn = column(f["style"] == "drawing" for f in facts)
         true = word[:, None] == classes[None]
-        true &= (colour[:, None] == None) | (colours[None] == None) | (colour[:, None] == colours[None])  # noqa: E711
-        true &= (place[:, None] == False) | (place[:, None] == places[None])  # noqa: E712
-        true &= (drawing[:, None] == False) | (styles[None] == "drawing")  # noqa: E712
-        return torch.from_numpy(true.astype(bool))
+        true &= (colour[:, None] < 0) | (colours[None] < 0) | (colour[:, None] == colours[None])
+        true &= (place[:, None] < 0) | (place[:, None] == places[None])
+        true &= (drawing[:, None] < 0) | (drawing[:, None] == drawn[None])
+        return torch.from_numpy(true)
 
 
 def roll_call(rng: np.random.Generator) -> list[str]:

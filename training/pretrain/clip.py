@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import Dataset
 
 from training.pretrain import cache, jobs, probe, world
 from training.pretrain.captions import Captions, roll_call
@@ -77,10 +78,9 @@ def image_vectors(model, pixels: torch.Tensor, kept: float = 1.0) -> torch.Tenso
     return F.normalize(model.visual_projection(tower.post_layernorm(hidden[:, 0])).float(), dim=-1)
 
 
-def text_vectors(model, tokenizer, texts: list[str]) -> torch.Tensor:
-    """Unit vectors (b, d) of texts."""
-    ids = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").input_ids.to(model.device)
-    pooled = model.text_model(input_ids=ids).pooler_output
+def text_vectors(model, ids: torch.Tensor) -> torch.Tensor:
+    """Unit vectors (b, d) of the token ids (b, tokens) of texts."""
+    pooled = model.text_model(input_ids=ids.to(model.device)).pooler_output
     return F.normalize(model.text_projection(pooled).float(), dim=-1)
 
 
@@ -95,6 +95,35 @@ def contrastive_loss(
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
+class Batches(Dataset):
+    """Training batches by (seed, step): `size` pictures, their captions, and the roll call of all classes.
+
+    `images` (size, h, w, 3) uint8; `ids` (size + classes, tokens) of the captions, then of the roll call; `true`
+    (size, size) as of `Captions.true_of`; `words` (size,), the number of each picture's class.
+    """
+
+    def __init__(self, data: cache.Cache, seed: int, size: int):
+        self.data, self.seed, self.size = data, seed, size
+        self.captions, self.tokenizer = Captions(), world_tokenizer()
+
+    def __getitem__(self, step: int) -> dict[str, np.ndarray | torch.Tensor]:
+        rng = np.random.default_rng([self.seed, step])
+        chosen = np.sort(rng.choice(len(self.data), self.size, replace=False))
+        facts = [self.data.meta[i] for i in chosen]
+        texts, said = self.captions.write(facts, rng, DOUBLE_SHARE if step % DOUBLE_EVERY == 0 else 0.0)
+        return {
+            "images": self.data.images[chosen],
+            "ids": ids_of(self.tokenizer, texts + roll_call(rng)),
+            "true": self.captions.true_of(said, facts),
+            "words": np.array([world.CLASSES.index(fact["class_word"]) for fact in facts]),
+        }
+
+
+def ids_of(tokenizer, texts: list[str]) -> torch.Tensor:
+    """Token ids (b, tokens) of texts, padded to the longest."""
+    return tokenizer(texts, padding=True, truncation=True, return_tensors="pt").input_ids
+
+
 def train(
     role_name: str,
     out: Path,
@@ -104,6 +133,7 @@ def train(
     seed: int | None = None,
     batch: int = BATCH,
     threads: int = 2,
+    workers: int = 0,
     work: Path = jobs.WORK,
     pictures: int = cache.PICTURES,
     fp32: bool = False,
@@ -117,43 +147,38 @@ def train(
     role = ROLES[role_name]
     seed = role.seed if seed is None else seed
     device = jobs.device_for(threads)
-    tokenizer, captions = world_tokenizer(), Captions()
+    tokenizer = world_tokenizer()
     torch.manual_seed(seed)
     model = build(role, tokenizer, scale).to(device).train()
     if device.type == "cpu":
         model.set_attn_implementation("eager")  # the fused kernel's backward is 5 times slower in bfloat16 on a CPU
-    name = f"clip-{role_name}-{scale:g}-{seed}"
     if resume_from:
         model.load_state_dict(load(resume_from).state_dict())
-        name = jobs.continued(name, Path(resume_from) / "model.safetensors")
     optimizer = jobs.optimizer(model, WEIGHT_DECAY)
-    job = jobs.Job(name, work, minutes, {"model": model, "optimizer": optimizer}, fresh=fresh)
+    name, start = f"clip-{role_name}-{scale:g}-{seed}", resume_from and Path(resume_from) / "model.safetensors"
+    job = jobs.Job(name, work, minutes, {"model": model, "optimizer": optimizer}, start=start, fresh=fresh)
     data = cache.open_world(pictures, threads, work)
-    words = torch.tensor([world.CLASSES.index(fact["class_word"]) for fact in data.meta], device=device)
+    batches = jobs.batches(Batches(data, seed, batch), job.step, workers)
     fresh_pictures = world.World().batch(world.VALIDATION_SEED + seed, 600)
     job.report({"parameters": sum(p.numel() for p in model.parameters()), "pictures": len(data)})
-    for step in job.steps():
+    for step, made in zip(job.steps(), batches, strict=False):
         torch.manual_seed(seed * 1_000_003 + step)
-        rng = np.random.default_rng([seed, step])
-        chosen = np.sort(rng.choice(len(data), batch, replace=False))
-        double = DOUBLE_SHARE if step % DOUBLE_EVERY == 0 else 0.0
-        texts, true = captions.write([data.meta[i] for i in chosen], rng, double)
-        pixels = weathered(to_pixels(data.images[chosen], device))
+        pixels = weathered(to_pixels(made["images"], device))
         kept = KEPT_PATCHES if job.share < WHOLE_FROM else 1.0
         for group in optimizer.param_groups:
             group["lr"] = jobs.learning_rate(PEAK_RATE, job.share)
         with jobs.autocast(device, fp32):
-            seen, read = image_vectors(model, pixels, kept), text_vectors(model, tokenizer, texts + roll_call(rng))
-        names, read = read[len(texts) :], read[: len(texts)]
-        factor = model.logit_scale.exp()
-        loss = contrastive_loss(seen, read, factor, true) + F.cross_entropy(factor * seen @ names.T, words[chosen])
+            seen, read = image_vectors(model, pixels, kept), text_vectors(model, made["ids"])
+        names, read = read[len(seen) :], read[: len(seen)]
+        factor, words = model.logit_scale.exp(), made["words"].to(device)
+        loss = contrastive_loss(seen, read, factor, made["true"]) + F.cross_entropy(factor * seen @ names.T, words)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         with torch.no_grad():
             model.logit_scale.clamp_(max=math.log(100))
-        job.tick(loss.item())
+        job.tick(loss)
         if job.due():
             with job.pause():
                 job.report(accuracy(model, tokenizer, fresh_pictures))
@@ -176,7 +201,9 @@ def accuracy(model, tokenizer, pictures: list) -> dict[str, float]:
         parts = [np.stack(arrays[i : i + 100]) for i in range(0, len(arrays), 100)]
         return np.concatenate([image_vectors(model, to_pixels(p, model.device)).cpu().numpy() for p in parts])
 
-    figures = probe.zero_shot(images, lambda texts: text_vectors(model, tokenizer, texts).cpu().numpy(), pictures)
+    figures = probe.zero_shot(
+        images, lambda texts: text_vectors(model, ids_of(tokenizer, texts)).cpu().numpy(), pictures
+    )
     model.train(training)
     return figures
 
@@ -240,6 +267,7 @@ if __name__ == "__main__":
         seed=chosen.seed,
         batch=chosen.batch or BATCH,
         threads=chosen.threads,
+        workers=chosen.workers,
         work=chosen.work,
         pictures=chosen.pictures,
         fp32=chosen.fp32,

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import Dataset
 
 from training.pretrain import cache, jobs, probe, world
 from training.pretrain.instances import SEED, VIEWS, batch_of_subjects, open_subjects, shapes, subjects
@@ -113,14 +114,28 @@ def contrastive_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tens
     return sum(F.cross_entropy(part, target) for part in logits) / 2
 
 
-def two_views(data: cache.Cache, chosen: np.ndarray, rng: np.random.Generator, device) -> torch.Tensor:
-    """Two different pictures of each subject, (2 b, 3, h, w): all first views, then all second ones."""
-    first = rng.integers(VIEWS, size=len(chosen))
-    second = (first + rng.integers(1, VIEWS, size=len(chosen))) % VIEWS
-    pictures = np.concatenate([chosen * VIEWS + first, chosen * VIEWS + second])
-    order = rng.permutation(len(pictures))  # the weather falls on the first ones of a batch
-    pixels = reframed(weathered(to_pixels(data.images[pictures[order]], device), COLOUR_CAST), rng)
-    return pixels[torch.from_numpy(np.argsort(order))]
+class Batches(Dataset):
+    """Training batches by (seed, step): two different pictures of each of `size` subjects.
+
+    `images` (2 size, h, w, 3) uint8 are in the order in which weather falls on them (it falls on the first ones of a
+    batch); `back` puts them into the order of all first views, then all second ones; `shapes` (2 size,) says which
+    glyph each then shows.
+    """
+
+    def __init__(self, data: cache.Cache, views: int, seed: int, size: int):
+        self.data, self.views, self.seed, self.size = data, views, seed, size
+        names = np.array([subject.family for subject in subjects()])
+        self.families = [np.flatnonzero(names == name) for name in np.unique(names)]
+
+    def __getitem__(self, step: int) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng([self.seed, step])
+        chosen = batch_of_subjects(self.families, self.size, rng)
+        first = rng.integers(self.views, size=len(chosen))
+        second = (first + rng.integers(1, self.views, size=len(chosen))) % self.views
+        pictures = np.concatenate([chosen * self.views + first, chosen * self.views + second])
+        order = rng.permutation(len(pictures))
+        images = self.data.images[pictures[order]]
+        return {"images": images, "back": np.argsort(order), "shapes": np.tile(shapes()[chosen], 2)}
 
 
 def train(
@@ -131,6 +146,8 @@ def train(
     seed: int = SEED,
     batch: int = SUBJECTS,
     threads: int = 2,
+    workers: int = 0,
+    views: int = VIEWS,
     work: Path = jobs.WORK,
     fp32: bool = False,
     fresh: bool = False,
@@ -143,26 +160,22 @@ def train(
     device = jobs.device_for(threads)
     torch.manual_seed(seed)
     student, centre = Network(scale).to(device).train(), Centre().to(device)
-    name = f"dino-{scale:g}-{seed}"
     if resume_from:
         student.vit.load_state_dict(load(resume_from).state_dict())
-        name = jobs.continued(name, Path(resume_from) / "model.safetensors")
     if device.type == "cpu":
         student.vit.set_attn_implementation("eager")  # see clip.train
     teacher = copy.deepcopy(student).requires_grad_(False)
     optimizer = jobs.optimizer(student, WEIGHT_DECAY)
     parts = {"student": student, "teacher": teacher, "centre": centre, "optimizer": optimizer}
-    job = jobs.Job(name, work, minutes, parts, fresh=fresh)
-    data = open_subjects(threads, work)
-    names = np.array([subject.family for subject in subjects()])
-    families = [np.flatnonzero(names == name) for name in np.unique(names)]
+    start = resume_from and Path(resume_from) / "model.safetensors"
+    job = jobs.Job(f"dino-{scale:g}-{seed}", work, minutes, parts, start=start, fresh=fresh)
+    batches = jobs.batches(Batches(open_subjects(threads, work, views), views, seed, batch), job.step, workers)
     held_out = probe.held_out_views(seed)
-    job.report({"parameters": sum(p.numel() for p in student.vit.parameters()), "subjects": len(names)})
-    for step in job.steps():
+    job.report({"parameters": sum(p.numel() for p in student.vit.parameters()), "subjects": len(subjects())})
+    for step, made in zip(job.steps(), batches, strict=False):
         torch.manual_seed(seed * 1_000_003 + step)
-        rng = np.random.default_rng([seed, step])
-        chosen = batch_of_subjects(families, batch, rng)
-        pixels = two_views(data, chosen, rng, device)
+        pixels = weathered(to_pixels(made["images"], device), COLOUR_CAST)
+        pixels = reframed(pixels, np.random.default_rng([seed, step, 1]))[made["back"].to(device)]
         kept = KEPT_PATCHES if job.share < WHOLE_FROM else 1.0
         for group in optimizer.param_groups:
             group["lr"] = jobs.learning_rate(PEAK_RATE, job.share)
@@ -170,9 +183,8 @@ def train(
             with torch.no_grad():
                 seen, assigned = teacher(pixels, kept)
             token, cosines = student(pixels, kept)
-        shape = torch.from_numpy(shapes()[chosen]).to(device).repeat(2)
         loss = contrastive_loss(token, seen) + 0.1 * distillation_loss(cosines, centre.sharpen(assigned))
-        loss = loss + F.cross_entropy(student.shapes(token), shape)
+        loss = loss + F.cross_entropy(student.shapes(token), made["shapes"].to(device))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(student.parameters(), 1.0)
@@ -180,7 +192,7 @@ def train(
         with torch.no_grad():  # the teacher's memory grows from 70 to 1,000 steps
             rate = 0.001 + 0.014 * 0.5 * (1 + math.cos(math.pi * job.share))
             torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), rate)
-        job.tick(loss.item())
+        job.tick(loss)
         if job.due():
             with job.pause():
                 job.report(probe.subject_auc(embedder(teacher.vit), held_out))
@@ -222,6 +234,7 @@ def save(vit, out: Path, job: jobs.Job, facts: dict) -> None:
 
 if __name__ == "__main__":
     options = jobs.parser(__doc__)
+    options.add_argument("--views", type=int, default=VIEWS, help="pictures of each subject")
     options.add_argument("--resume-from", type=Path, help="a finished judge's folder to go on from")
     chosen = options.parse_args()
     train(
@@ -231,6 +244,8 @@ if __name__ == "__main__":
         seed=SEED if chosen.seed is None else chosen.seed,
         batch=chosen.batch or SUBJECTS,
         threads=chosen.threads,
+        workers=chosen.workers,
+        views=chosen.views,
         work=chosen.work,
         fp32=chosen.fp32,
         fresh=chosen.fresh,

@@ -13,7 +13,7 @@ from training.pretrain import cache, jobs, world
 from training.pretrain.sprites import COLOURS, can_be_recoloured, classes, hue_shifted, recoloured, sprite
 
 SEED = 3
-VIEWS = 10  # pictures of each subject in the cache
+VIEWS = 10  # pictures of each subject in the cache: a divisor of its chunks
 SIBLINGS = 4  # half of a batch comes in fours of one family
 
 
@@ -71,21 +71,28 @@ def cutout(subject: Subject, rng: np.random.Generator) -> Image.Image:
     return Image.composite(turned, own, Image.fromarray((side * 255).astype(np.uint8)))
 
 
-def draw_subjects(seed: int, chunk: int):
-    """One chunk of `cache.render`: VIEWS pictures of each of the next subjects, no masks."""
-    first = chunk * cache.CHUNK // VIEWS
+def draw_subjects(seed: int, chunk: int, views: int = VIEWS):
+    """One chunk of `cache.render`: `views` pictures of each of the next subjects, no masks."""
+    first = chunk * cache.CHUNK // views
     images, facts = [], []
-    for number, subject in enumerate(subjects()[first : first + cache.CHUNK // VIEWS], first):
+    for number, subject in enumerate(subjects()[first : first + cache.CHUNK // views], first):
         rng = np.random.default_rng([seed, number])
-        images += world.sprite_views(rng, cutout(subject, rng), VIEWS)
-        facts += [{"subject": number, "family": subject.family, "variant": subject.variant}] * VIEWS
+        images += world.sprite_views(rng, cutout(subject, rng), views)
+        facts += [{"subject": number, "family": subject.family, "variant": subject.variant}] * views
     return images, None, facts
 
 
-def open_subjects(workers: int = 2, work: Path = jobs.WORK) -> cache.Cache:
-    """The cache of all subjects in `work/subjects`: VIEWS pictures of each, one subject after the other."""
-    folder, count = Path(work) / "subjects", len(subjects()) * VIEWS
-    return cache.render(folder, count, draw_subjects, workers=workers, seed=SEED, masks=False)
+def open_subjects(workers: int = 2, work: Path = jobs.WORK, views: int = VIEWS) -> cache.Cache:
+    """The cache of all subjects in `work/subjects`: `views` pictures of each, one subject after the other.
+
+    Raises:
+        ValueError: `views` does not divide a chunk, or the folder holds another number of them.
+    """
+    if cache.CHUNK % views:
+        raise ValueError(f"--views must divide {cache.CHUNK}, and {views} does not. Try 10, 25 or 50.")
+    folder, count = Path(work) / "subjects", len(subjects()) * views
+    draw = functools.partial(draw_subjects, views=views)
+    return cache.render(folder, count, draw, workers=workers, seed=SEED, masks=False)
 
 
 def batch_of_subjects(families: list[np.ndarray], count: int, rng: np.random.Generator) -> np.ndarray:

@@ -13,16 +13,19 @@ import hashlib
 import json
 import math
 import os
+import platform
+import sys
 import time
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 WORK = Path(".pretrain")  # ignored by git: caches, checkpoints
 CHECKPOINT_SECONDS = 120
 LOG_SECONDS = 30
-EVAL_SECONDS = 180
+EVAL_SECONDS = 180  # at most; a short training is looked at eight times
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -34,6 +37,9 @@ def parser(description: str) -> argparse.ArgumentParser:
     out.add_argument("--scale", type=float, default=1.0, help="multiplies the width of the model")
     out.add_argument("--batch", type=int, default=None, help="pictures in a step")
     out.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
+    out.add_argument(
+        "--workers", type=int, default=0, help="processes that make batches ahead of the device (for GPUs)"
+    )
     out.add_argument("--work", type=Path, default=WORK, help="folder of caches and checkpoints")
     out.add_argument("--fp32", action="store_true", help="no bfloat16, even where the processor is fast at it")
     out.add_argument("--fresh", action="store_true", help="forget an earlier checkpoint of this job")
@@ -43,7 +49,28 @@ def parser(description: str) -> argparse.ArgumentParser:
 def device_for(threads: int) -> torch.device:
     """The GPU where there is one, else the CPU with this many threads."""
     torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = True  # every step has the same shapes
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """What trains, for the records: the GPU's name, or the processor's kind."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
+
+
+def batches(data: Dataset, first: int, workers: int):
+    """Yields `data[step]` from step `first` on, without end; `workers` processes make them ahead, 0 makes them here.
+
+    A dataset whose batch is a function of (seed, step) gives the same batches whatever the number of workers.
+    """
+    return DataLoader(
+        data,
+        batch_size=None,
+        sampler=range(first, sys.maxsize),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )
 
 
 def autocast(device: torch.device, fp32: bool = False):
@@ -74,27 +101,31 @@ def optimizer(model: nn.Module, weight_decay: float, betas: tuple[float, float] 
     return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=1e-6, fused=True)
 
 
-def continued(part: str, start: Path) -> str:
-    """Name of the job that goes on with `part` from the weight file `start`: another start is another job."""
-    with start.open("rb") as file:
-        return f"{part}-{hashlib.file_digest(file, 'sha256').hexdigest()[:8]}"
-
-
 class Job:
     """The clock and the checkpoint of one training: `for step in job.steps(): ...; job.tick(loss)`.
 
     Args:
-        name: names the checkpoint `work/name.pt`.
+        name: names the checkpoint in `work/checkpoints`.
+        start: the weight file that the model goes on from, if any: another start is another job.
         minutes: the training's whole budget, what a resumed checkpoint has already spent included.
         parts: name -> anything with `state_dict` and `load_state_dict`: model, optimizer, moving averages.
     """
 
-    def __init__(self, name: str, work: Path, minutes: float, parts: dict, *, fresh: bool = False):
+    def __init__(
+        self, name: str, work: Path, minutes: float, parts: dict, *, start: Path | None = None, fresh: bool = False
+    ):
+        if start:
+            with start.open("rb") as file:
+                name += f"-{hashlib.file_digest(file, 'sha256').hexdigest()[:8]}"
         self.name, self.budget, self.parts = name, minutes * 60, parts
         self.path = Path(work) / "checkpoints" / f"{name}.pt"
-        self.step, self.seconds, self.log = 0, 0.0, []
+        self.step, self.seconds, self.log = (
+            0,
+            0.0,
+            [{"step": 0, "seconds": 0, "device": device_name(), "continued": bool(start)}],
+        )
         self._saved = self._logged = self._evaluated = 0.0
-        self._losses: list[float] = []
+        self._losses: list[torch.Tensor] = []
         if self.path.exists() and not fresh:
             self.load()
 
@@ -117,17 +148,17 @@ class Job:
                 self.save()
         self.save()
 
-    def tick(self, loss: float) -> None:
-        """Notes a step's loss and prints a line every half minute."""
-        self._losses.append(loss)
+    def tick(self, loss: torch.Tensor) -> None:
+        """Notes a step's loss and prints a line every half minute; between lines nothing waits for the device."""
+        self._losses.append(loss.detach())
         if self.seconds - self._logged >= LOG_SECONDS:
             self._logged = self.seconds
-            self.report({"loss": round(sum(self._losses) / len(self._losses), 4)})
+            self.report({"loss": round(torch.stack(self._losses).mean().item(), 4)})
             self._losses.clear()
 
     def due(self) -> bool:
         """Whether it is time to evaluate again."""
-        if self.seconds - self._evaluated < EVAL_SECONDS:
+        if self.seconds - self._evaluated < min(EVAL_SECONDS, self.budget / 8):
             return False
         self._evaluated = self.seconds
         return True

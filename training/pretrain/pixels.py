@@ -9,9 +9,10 @@ from torch.nn import functional as F
 PIXEL_MEAN = PIXEL_STD = 0.5
 
 
-def to_pixels(images: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
+def to_pixels(images: np.ndarray | torch.Tensor, device: torch.device | str = "cpu") -> torch.Tensor:
     """uint8 (b, h, w, 3) -> float32 (b, 3, h, w) in -1..1."""
-    pixels = torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2).float()
+    images = images if torch.is_tensor(images) else torch.from_numpy(np.array(images))
+    pixels = images.to(device, non_blocking=True).permute(0, 3, 1, 2).float()
     return pixels.mul_(1 / (255 * PIXEL_STD)).sub_(PIXEL_MEAN / PIXEL_STD)
 
 

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import Dataset
 
-from training.pretrain import autoencoder, cache
+from training.pretrain import autoencoder, cache, jobs
 from training.pretrain.captions import Captions
-from training.pretrain.jobs import Job, autocast, continued, device_for, optimizer, parser
 from training.pretrain.tokenizer import world_tokenizer
 
 WIDTHS, HEADS, TEXT_WIDTH = (96, 192, 256), (3, 6, 8), 192  # heads are 32 wide
@@ -31,7 +31,7 @@ CAPTION_DROPOUT = 0.1  # for classifier-free guidance
 OBJECT_WEIGHT = 4.0  # of a cell that the object covers, against 1
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = -0.1, 1.3  # of the noise levels drawn in training
 BATCH = 32
-LATENTS = 48_000  # pictures that are encoded, once
+LATENTS = 48_000  # pictures: what a CPU encodes in ten minutes
 
 
 def build(scale: float = 1.0, size: int = 16, latent_channels: int = autoencoder.LATENT_CHANNELS):
@@ -122,18 +122,33 @@ class Denoiser(nn.Module):
         return self.unet(noisy, timesteps, self.text(input_ids=ids).last_hidden_state).sample
 
 
-def batch_of(step: int, seed: int, data, latents, captions, tokenizer, size: int):
-    """One batch by (seed, step): clean latents, ids of the captions, loss weights, and a generator for the noise."""
-    rng = np.random.default_rng((seed, step))
-    index = np.sort(rng.integers(len(latents), size=size))
-    moments = torch.from_numpy(latents[index]).float()
-    mean, std = moments.chunk(2, dim=1)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    clean = mean + std * torch.randn(mean.shape, generator=generator)
-    texts, _ = captions.write([data.meta[i] for i in index], rng)
-    texts = ["" if rng.random() < CAPTION_DROPOUT else t for t in texts]
-    ids = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-    return clean, ids, cell_weights(data.masks[index], mean.shape[-1]), generator
+class Batches(Dataset):
+    """Training batches by (seed, step): latents, noise, timesteps, ids of captions and loss weights of `size` pictures.
+
+    Pictures, masks and facts come from `data`, and `latents` (n, 2 C, h, w) holds each one's posterior mean and
+    deviation, from which the clean latent is drawn anew every time.
+    """
+
+    def __init__(self, data: cache.Cache, latents: np.ndarray, seed: int, size: int):
+        self.data, self.latents, self.seed, self.size = data, latents, seed, size
+        self.captions, self.tokenizer = Captions(), world_tokenizer()
+        self.levels = NoiseLevels(scheduler().alphas_cumprod)
+
+    def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
+        rng = np.random.default_rng((self.seed, step))
+        index = np.sort(rng.integers(len(self.latents), size=self.size))
+        mean, std = torch.from_numpy(self.latents[index]).float().chunk(2, dim=1)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        clean = mean + std * torch.randn(mean.shape, generator=generator)
+        texts, _ = self.captions.write([self.data.meta[i] for i in index], rng)
+        texts = ["" if rng.random() < CAPTION_DROPOUT else t for t in texts]
+        return {
+            "clean": clean,
+            "ids": self.tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids,
+            "weights": cell_weights(self.data.masks[index], mean.shape[-1]),
+            "timesteps": self.levels.draw(self.size, generator),
+            "noise": torch.randn(clean.shape, generator=generator),
+        }
 
 
 def train(args) -> None:
@@ -141,13 +156,12 @@ def train(args) -> None:
     from diffusers.models.attention_processor import AttnProcessor
     from transformers import CLIPTextModel
 
-    device, seed = device_for(args.threads), args.seed or 0
+    device, seed = jobs.device_for(args.threads), args.seed or 0
     torch.manual_seed(seed)
     data = cache.open(args.work / "world")
     if not (args.work / "latents.npy").exists():
-        autoencoder.encode(args.vae, args.work, LATENTS)
+        autoencoder.encode(args.vae, args.work, args.pictures)
     latents = np.load(args.work / "latents.npy")  # in memory: 8 KB a picture
-    tokenizer, captions = world_tokenizer(), Captions()
     source = args.resume_from or args.clip
     text = CLIPTextModel.from_pretrained(source / "text_encoder", torch_dtype=torch.float32)
     unet = load_unet(args.resume_from) if args.resume_from else build(args.scale, latents.shape[-1])
@@ -155,35 +169,36 @@ def train(args) -> None:
         unet.set_attn_processor(AttnProcessor())
         text.set_attn_implementation("eager")
     model = Denoiser(unet, text).to(device).train()
-    ema, opt = Ema(model), optimizer(model, WEIGHT_DECAY, betas=(0.9, 0.99))
+    ema, opt = Ema(model), jobs.optimizer(model, WEIGHT_DECAY, betas=(0.9, 0.99))
     in_text = {id(p) for p in model.text.parameters()}
     opt.param_groups[:] = [
         {**g, "params": [p for p in g["params"] if (id(p) in in_text) == is_text]}
         for g in opt.param_groups
         for is_text in (False, True)
     ]
-    weights = "unet/diffusion_pytorch_model.safetensors"
-    name = continued("unet", args.resume_from / weights) if args.resume_from else "unet"
-    job = Job(name, args.work, args.minutes, {"model": model, "ema": ema, "optimizer": opt}, fresh=args.fresh)
+    start = args.resume_from and args.resume_from / "unet" / "diffusion_pytorch_model.safetensors"
+    parts = {"model": model, "ema": ema, "optimizer": opt}
+    job = jobs.Job("unet", args.work, args.minutes, parts, start=start, fresh=args.fresh)
+    denoise = torch.compile(model) if args.compile else model
     noise_schedule = scheduler()
-    levels = NoiseLevels(noise_schedule.alphas_cumprod)
-    for step in job.steps():
-        size = args.batch or BATCH
-        clean, ids, weights, generator = batch_of(step, seed, data, latents, captions, tokenizer, size)
-        timesteps, noise = levels.draw(size, generator), torch.randn(clean.shape, generator=generator)
+    batches = jobs.batches(Batches(data, latents, seed, args.batch or BATCH), job.step, args.workers)
+    for step, batch in zip(job.steps(), batches, strict=False):
+        clean, noise, timesteps, ids, weights = (
+            batch[k].to(device, non_blocking=True) for k in ("clean", "noise", "timesteps", "ids", "weights")
+        )
         noisy = noise_schedule.add_noise(clean, noise, timesteps)
         target = noise_schedule.get_velocity(clean, noise, timesteps)
         for group, share in zip(opt.param_groups, itertools.cycle((1.0, TEXT_LR_SHARE))):
             group["lr"] = learning_rate(job.share) * share
-        with autocast(device, args.fp32):
-            predicted = model(noisy.to(device), timesteps.to(device), ids.to(device))
-        loss = (weights.to(device) * (predicted.float() - target.to(device)).square()).mean()
+        with jobs.autocast(device, args.fp32):
+            predicted = denoise(noisy, timesteps, ids)
+        loss = (weights * (predicted.float() - target).square()).mean()
         opt.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         opt.step()
         ema.update(model, step)
-        job.tick(loss.item())
+        job.tick(loss)
         if job.due() and args.sheets:
             with job.pause():
                 save(ema.model, args.out, job.log)
@@ -205,9 +220,11 @@ def save(model: Denoiser, out: Path, log: list) -> None:
 
 
 if __name__ == "__main__":
-    options = parser(__doc__)
+    options = jobs.parser(__doc__)
     options.add_argument("--vae", type=Path, default=Path(".pretrain/vae"), help="whose latents it learns")
     options.add_argument("--clip", type=Path, default=Path(".pretrain/clip-pipeline"), help="its text tower")
     options.add_argument("--resume-from", type=Path, help="folder with unet and text_encoder to go on from, instead")
+    options.add_argument("--pictures", type=int, default=LATENTS, help="pictures that are encoded, once")
+    options.add_argument("--compile", action="store_true", help="torch.compile: a minute first, then faster on a GPU")
     options.add_argument("--sheets", action="store_true", help="write the average every five minutes, to look at")
     train(options.parse_args())

@@ -1,0 +1,82 @@
+"""How the presets' learning rates were chosen: likeness and prompt following along training, for several rates.
+
+    python -m evaluation.preset_sweep --out results/sweep --method delora --rates 0.005,0.01,0.02
+
+Every (subject, rate) is a run, drawn and scored at each save in places that the subject's own pictures do not show.
+Started again with the same --out, the sweep goes on where it was. The table holds means over the subjects.
+"""
+
+import argparse
+import dataclasses
+import math
+import statistics
+from pathlib import Path
+
+from evaluation import samplesubjects
+from evaluation.subject_table import Study, finish, named_right
+from training import models
+from training.atomic import write_text
+
+SUBJECTS = "jeep,parrot"
+HEAD = (
+    "| method | learning rate | step | likeness | CLIP-T of the base's | place of the base's |",
+    "|---|---|---|---|---|---|",
+)
+
+
+def curve(study: Study, subject, method: str, base) -> dict[int, dict[str, float]]:
+    """One run's figures by step: likeness in percent, CLIP-T and place accuracy as shares of the base model's.
+
+    A share is NaN where the base model's own figure is not above 0.
+    """
+    run = study.run_of(subject, method)
+    scorer = finish(run, base, study.data)
+    scores, clip = run.scores(), scorer.judge.clip
+    place = named_right(run, 0, clip, subject)["place"]
+    return {
+        int(step): {
+            "likeness": scores["saves"][step]["likeness"],
+            "follows": scores["saves"][step]["clip_t_share"] or math.nan,
+            "place": named_right(run, int(step), clip, subject)["place"] / place if place else math.nan,
+        }
+        for step in scores["saves"]
+    }
+
+
+def rows(method: str, rate: float, curves: list[dict[int, dict[str, float]]]) -> list[str]:
+    """The table's lines of one rate: means over the subjects at each save."""
+    out = []
+    for step in sorted(curves[0]):
+        mean = {key: statistics.fmean(c[step][key] for c in curves) for key in curves[0][step]}
+        out.append(
+            f"| {method} | {rate:g} | {step} | {mean['likeness']:.0f} % | {100 * mean['follows']:.0f} % "
+            f"| {100 * mean['place']:.0f} % |"
+        )
+    return out
+
+
+def main() -> None:
+    """The command line of the sweep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the sweep; the same one goes on with it")
+    parser.add_argument("--method", default="delora")
+    parser.add_argument("--rates", default="0.005,0.01,0.02", help="learning rates, with commas")
+    parser.add_argument("--subjects", default=SUBJECTS, help="names of sample subjects, with commas")
+    parser.add_argument("--steps", type=int, default=160)
+    parser.add_argument("--saves", type=int, default=4, help="saves of each run that are scored")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    options = parser.parse_args()
+    subjects = [samplesubjects.sample_subject(name) for name in options.subjects.split(",")]
+    study = Study(options.out, "embedded", (options.method,), "quick", {}, saves=options.saves)
+    study.folder.mkdir(parents=True, exist_ok=True)
+    base, lines = models.load_base(study.base, data=study.data), list(HEAD)
+    for rate in map(float, options.rates.split(",")):
+        changes = {"steps": options.steps, "learning_rate": rate, "threads": options.threads}
+        this = dataclasses.replace(study, changes=changes, label=f"{rate:g}")
+        lines += rows(options.method, rate, [curve(this, subject, options.method, base) for subject in subjects])
+        write_text(study.folder / f"{options.method}.md", "\n".join(lines) + "\n")
+        print("\n".join(lines), flush=True)
+
+
+if __name__ == "__main__":
+    main()
