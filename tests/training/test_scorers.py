@@ -32,8 +32,9 @@ def test_every_caption_word_and_rare_token_is_one_id(tokenizer):
 
 def test_two_captions_differ_in_the_pooled_output_and_padding_does_not_count(model, tokenizer):
     with torch.no_grad():
-        short = clip.text_vectors(model, tokenizer, ["a red car", "a red bus"])
-        padded = clip.text_vectors(model, tokenizer, ["a red car", "a photo of a very blue dog in the deep forest"])
+        short = clip.text_vectors(model, clip.ids_of(tokenizer, ["a red car", "a red bus"]))
+        long = ["a red car", "a photo of a very blue dog in the deep forest"]
+        padded = clip.text_vectors(model, clip.ids_of(tokenizer, long))
     assert (short[0] - short[1]).norm() > 0.01
     torch.testing.assert_close(short[0], padded[0], atol=1e-5, rtol=0)
 
@@ -90,6 +91,19 @@ def test_a_text_that_is_true_of_another_picture_is_no_negative_of_it():
         [0, 0, 0, 0],  # "a drawing of a blue car": none of them is drawn
         [0, 0, 0, 0],
     ]
+
+
+def test_batches_are_the_same_however_many_workers_make_them(tmp_path):
+    rng = np.random.default_rng(0)
+    facts = [{"class_word": "car", "colour": None, "place": "snow", "style": "3d"}] * 40
+    data = cache.Cache(rng.integers(0, 255, (40, 128, 128, 3), dtype=np.uint8), None, facts)
+    made = {}
+    for workers in (0, 2):
+        batches = iter(jobs.batches(clip.Batches(data, seed=2, size=4), 7, workers))
+        made[workers] = [next(batches) for _ in range(3)]
+    for here, there in zip(made[0], made[2], strict=True):
+        assert all(torch.equal(here[key], there[key]) for key in here)
+    assert not torch.equal(made[0][0]["images"], made[0][1]["images"])
 
 
 def test_left_out_pairs_change_nothing_in_the_contrastive_loss():
