@@ -108,8 +108,10 @@ def _unseen(f: dict) -> str:
 
 
 def _training(training: dict) -> str:
-    lines = ["## Training", f"On {training['machine']}.", "", "| part | minutes | steps | seed |", "|---|---|---|---|"]
-    lines += [f"| {p['part']} | {p['minutes']} | {p['steps']:,} | {p['seed']} |" for p in training["parts"]]
+    lines = ["## Training", "| part | minutes | steps | seed | on |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {p['part']} | {p['minutes']} | {p['steps']:,} | {p['seed']} | {p['device']} |" for p in training["parts"]
+    ]
     lines += [
         "",
         "From nothing: `python -m training.pretrain --minutes 150`. Going on from what is here: the same with "

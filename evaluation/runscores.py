@@ -1,5 +1,6 @@
 """Scores the pictures that a run has drawn and keeps its scores.json."""
 
+import functools
 from pathlib import Path
 
 from evaluation import encoders, prompts
@@ -48,7 +49,7 @@ class RunScorer:
             encoders.load("dino", dino, data, device),
             encoders.load("clip", clip, data, device),
             read_pictures(run.pictures()),
-            prompts.unrelated(embedded),
+            functools.partial(prompts.others, embedded=embedded),
         )
 
     def update(self) -> ScoreBook:

@@ -2,17 +2,16 @@
 
 DINO and CLIP-I are mean cosines over all pairs (generated picture, real picture), as in the paper. CLIP-T is the cosine
 of a picture with its prompt without the rare token. A small CLIP gives every pair a large common offset, so the share
-against the base model is taken after subtracting each picture's mean cosine with unrelated prompts; the plain figure
-stands beside it.
+against the base model is taken after subtracting each picture's mean cosine with other prompts (`prompts.others`); the
+plain figure stands beside it.
 """
 
 import statistics
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from math import sqrt
 
 from evaluation.encoders import Encoder
-
-FUNCTION_WORDS = frozenset("a an the of on in at with to by and its it over under near from front".split())
 
 
 @dataclass(frozen=True)
@@ -58,15 +57,15 @@ class Accuracy:
 
 
 class Judge:
-    """DINO and CLIP with one subject's real pictures and a pool of unrelated prompts, each embedded once.
+    """DINO and CLIP with one subject's real pictures, which are embedded once, as every prompt is.
 
     Args:
         real_pictures: the subject's own pictures (PIL), at least one.
-        unrelated: prompts to centre CLIP-T with; those that share a content word with a picture's prompt are left out.
+        others: from a prompt to those that its CLIP-T is centred with.
     """
 
-    def __init__(self, dino: Encoder, clip: Encoder, real_pictures: list, unrelated: tuple[str, ...]):
-        self.dino, self.clip, self.unrelated = dino, clip, tuple(unrelated)
+    def __init__(self, dino: Encoder, clip: Encoder, real_pictures: list, others: Callable[[str], list[str]]):
+        self.dino, self.clip, self.others = dino, clip, others
         self._real = {"dino": dino.embed_images(real_pictures), "clip": clip.embed_images(real_pictures)}  # (m, d)
         self._texts: dict[str, object] = {}
 
@@ -111,17 +110,13 @@ class Judge:
         return {"dino": _mean_of_pairs(self._real["dino"]), "clip_i": _mean_of_pairs(self._real["clip"])}
 
     def _text_cosines(self, picture, prompt: str) -> tuple[float, float]:
-        """Cosine of one picture's vector (d,) with its prompt: plain, and less its mean with unrelated prompts."""
-        plain = float(self._embedded(prompt).double() @ picture.double())
-        others = unrelated_to(prompt, self.unrelated)
-        offsets = [float(self._embedded(other).double() @ picture.double()) for other in others]
-        return plain, plain - (statistics.fmean(offsets) if offsets else 0.0)
-
-    def _embedded(self, text: str):
-        if text not in self._texts:
-            missing = [t for t in dict.fromkeys((text, *self.unrelated)) if t not in self._texts]
+        """Cosine of one picture's vector (d,) with its prompt: plain, and less its mean with the other prompts."""
+        texts = [prompt, *self.others(prompt)]
+        missing = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        if missing:
             self._texts.update(zip(missing, self.clip.embed_texts(missing), strict=True))
-        return self._texts[text]
+        plain, *offsets = [float(self._texts[text].double() @ picture.double()) for text in texts]
+        return plain, plain - (statistics.fmean(offsets) if offsets else 0.0)
 
 
 def mean_cosines(generated, real) -> list[float]:
@@ -132,12 +127,6 @@ def mean_cosines(generated, real) -> list[float]:
 def standard_error(values: list[float]) -> float:
     """Standard error of the mean; 0 for fewer than two values."""
     return statistics.stdev(values) / sqrt(len(values)) if len(values) > 1 else 0.0
-
-
-def unrelated_to(prompt: str, pool: tuple[str, ...]) -> list[str]:
-    """The prompts of `pool` that share no content word with `prompt`."""
-    words = set(prompt.lower().split()) - FUNCTION_WORDS
-    return [other for other in pool if not words & set(other.lower().split())]
 
 
 def likeness(dino: float, base: float, real: float | None) -> float | None:

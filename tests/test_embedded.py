@@ -65,7 +65,7 @@ def test_the_judge_names_what_its_pictures_show_out_of_all_classes(seen):
     scores = pictures @ clip.embed_texts([article(f"a photo of a {word}") for word in classes]).T
     named = [classes[i] for i in scores.argmax(1)]
     right = [word in prompt.split() for word, prompt in zip(named, PROMPTS, strict=True)]
-    assert sum(right) >= 6, dict(zip(PROMPTS, named, strict=True))
+    assert sum(right) >= 7, dict(zip(PROMPTS, named, strict=True))
 
 
 def test_two_captions_give_two_pooled_texts(pipe):
@@ -96,7 +96,7 @@ def test_every_latent_channel_has_unit_variance(pipe):
 def test_decoded_pictures_are_close_to_the_real_ones(pipe):
     from training.pretrain import autoencoder, world
 
-    assert autoencoder.psnr(pipe.vae, np.stack([p.image for p in world.validation(40)])) > 26.5
+    assert autoencoder.psnr(pipe.vae, np.stack([p.image for p in world.validation(40)])) > 29
 
 
 def test_the_judges_tell_real_renders_apart():
@@ -106,7 +106,7 @@ def test_the_judges_tell_real_renders_apart():
     pictures = world.World().batch(world.VALIDATION_SEED + 9, 100)
     seen = lambda arrays: clip.embed_images([Image.fromarray(a) for a in arrays]).numpy()  # noqa: E731
     found = probe.zero_shot(seen, lambda texts: clip.embed_texts(texts).numpy(), pictures)
-    assert found["object"] > 0.85 and found["place"] > 0.95, found
+    assert found["object"] > 0.95 and found["place"] > 0.95, found
 
 
 def test_the_models_stay_small():

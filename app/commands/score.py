@@ -1,5 +1,6 @@
 """`delora score`: scores of a run's saves, of the benchmark's prompts, or of a folder of pictures."""
 
+import functools
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -92,6 +93,7 @@ def score_folder(pictures: Path, real: Path | None, judges: list, prompt: str, t
         if not text:
             raise BadInput(f"{path.name} does not carry its prompt.", "Give it with --prompt.", field="prompt")
         texts.append(" ".join(word for word in text.split() if word.lower() != token.lower()))
-    judge = Judge(*judges, read_pictures(expand([real])), prompts.unrelated(judges[1].ref == encoders.EMBEDDED))
+    others = functools.partial(prompts.others, embedded=judges[1].ref == encoders.EMBEDDED)
+    judge = Judge(*judges, read_pictures(expand([real])), others)
     scores = judge.score(read_pictures(files), texts)
     return {**scores.to_dict(), "real": judge.self_similarity(), "files": [path.name for path in files]}

@@ -7,10 +7,14 @@ import pytest
 import torch
 from tinyjudges import noise_pictures
 
-from evaluation.subject import Judge, Scores, likeness, standard_error, unrelated_to, zero_shot
+from evaluation.subject import Judge, Scores, likeness, standard_error, zero_shot
 
 PROMPTS = ["a dog in the snow", "a dog on the beach", "a dog in the city", "a dog in the snow"]
-POOL = ("a cat in the forest", "a car on the beach", "a green car", "a dog in the forest", "a cat in the city")
+OTHERS = {
+    "a dog in the snow": ["a cat in the forest", "a car on the beach", "a green car", "a cat in the city"],
+    "a dog on the beach": ["a cat in the forest", "a green car", "a cat in the city"],
+    "a dog in the city": ["a cat in the forest", "a car on the beach", "a green car"],
+}
 
 
 def cosine(a, b):
@@ -34,7 +38,7 @@ def real():
 @pytest.fixture(scope="module")
 def judge(dino, clip, real):
     """The judge of the three real pictures."""
-    return Judge(dino, clip, real, POOL)
+    return Judge(dino, clip, real, OTHERS.get)
 
 
 def test_dino_and_clip_i_are_means_over_every_generated_real_pair(judge, dino, clip, drawn, real):
@@ -45,16 +49,11 @@ def test_dino_and_clip_i_are_means_over_every_generated_real_pair(judge, dino, c
         assert value == pytest.approx(sum(pairs) / 12, abs=1e-6)
 
 
-def test_clip_t_is_each_picture_with_its_own_prompt_less_its_mean_with_unrelated_ones(judge, clip, drawn):
+def test_clip_t_is_each_picture_with_its_own_prompt_less_its_mean_with_other_ones(judge, clip, drawn):
     scores = judge.score(drawn, PROMPTS)
-    unrelated = {  # by reading: no word in common but articles and prepositions
-        "a dog in the snow": ["a cat in the forest", "a car on the beach", "a green car", "a cat in the city"],
-        "a dog on the beach": ["a cat in the forest", "a green car", "a cat in the city"],
-        "a dog in the city": ["a cat in the forest", "a car on the beach", "a green car"],
-    }
     for index, (picture, prompt) in enumerate(zip(clip.embed_images(drawn), PROMPTS, strict=True)):
         plain = cosine(picture, clip.embed_texts([prompt])[0])
-        offset = np.mean([cosine(picture, clip.embed_texts([other])[0]) for other in unrelated[prompt]])
+        offset = np.mean([cosine(picture, clip.embed_texts([other])[0]) for other in OTHERS[prompt]])
         assert scores.per_image["clip_t_plain"][index] == pytest.approx(plain, abs=1e-6)
         assert scores.per_image["clip_t"][index] == pytest.approx(plain - offset, abs=1e-6)
     assert scores.clip_t == pytest.approx(np.mean(scores.per_image["clip_t"]))
@@ -76,7 +75,7 @@ def test_self_similarity_leaves_a_picture_with_itself_out(judge, dino, clip, rea
 
 
 def test_one_real_picture_has_no_self_similarity(dino, clip, real):
-    assert Judge(dino, clip, real[:1], POOL).self_similarity() is None
+    assert Judge(dino, clip, real[:1], OTHERS.get).self_similarity() is None
 
 
 def test_the_standard_error_is_that_of_the_mean_over_pictures(judge, drawn):
@@ -101,12 +100,6 @@ def test_likeness_is_0_at_the_base_and_100_at_the_real_pictures():
     assert likeness(0.7, 0.4, 0.8) == pytest.approx(75)
     assert likeness(0.7, 0.4, None) is None
     assert likeness(0.7, 0.8, 0.8) is None
-
-
-def test_unrelated_prompts_share_no_content_word():
-    assert unrelated_to("a dog in the Snow", ("a cat in the snow", "a cat in the city", "the dog")) == [
-        "a cat in the city"
-    ]
 
 
 def test_zero_shot_takes_the_label_whose_texts_are_nearest_on_average(clip, drawn):

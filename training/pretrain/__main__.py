@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--continue", dest="from_shipped", action="store_true", help="start from the shipped generator")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the width of every model")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make batches ahead (for GPUs)")
     parser.add_argument("--work", type=Path, default=WORK, help="folder of caches and checkpoints")
     parser.add_argument("--install-only", action="store_true", help="train nothing; install what the work folder holds")
     options = parser.parse_args()
@@ -118,7 +119,7 @@ def main() -> None:
             share, module, words = PARTS[part]
             arguments = [word.format(work=options.work) for word in words]
             arguments += ["--minutes", f"{options.minutes * share / whole:.2f}", "--work", str(options.work)]
-            arguments += ["--scale", str(options.scale)]
+            arguments += ["--scale", str(options.scale), "--workers", str(options.workers)]
             arguments += ["--threads", str(options.threads)] if options.threads else []
             if options.from_shipped and module == "unet":
                 arguments += ["--resume-from", str(assets.path("embedded", "pipeline"))]
