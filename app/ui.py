@@ -7,6 +7,7 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
+from app import gradioimport
 from app.studio import Studio
 from training.pictures import LARGEST_FILE_MB
 
@@ -81,6 +82,7 @@ def _gradio(data: Path):
         del os.environ[name]
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(Path(data).resolve() / "uploads")
+    gradioimport.prepare()
     import gradio
 
     warnings.filterwarnings("ignore", message="SSR mode is not supported")  # said although it is switched off
