@@ -26,6 +26,7 @@ from training.pretrain.pixels import to_pixels
 CHANNELS = (16, 32, 96, 192)
 LATENT_CHANNELS = 8
 PEAK_LR = 1.5e-3
+CROPS = {"cpu": 16, "cuda": 96}  # in a batch
 KL_WEIGHT = 1e-5
 WHOLE_FROM = 0.7  # share of the time after which whole pictures are seen instead of crops
 ENCODED = 200  # pictures at a time
@@ -117,12 +118,14 @@ def train(args) -> None:
     parts = {"model": vae, "optimizer": opt}
     job = jobs.Job(part, args.work, args.minutes, parts, start=weights, fresh=args.fresh)
     peak = PEAK_LR * (0.5 if start else 1)
-    crop_px, batches = 0, None
+    crop_px, batches, pixels = 0, None, (args.batch or CROPS[device.type]) * 64**2
     for step in job.steps():
         wanted = 128 if args.decoder_only or job.share > WHOLE_FROM else 64
         if wanted != crop_px:
             crop_px = wanted
-            crops = Crops(pictures, args.seed or 0, crop_px, max(1, (args.batch or 16) * 64**2 // crop_px**2))
+            crops = Crops(
+                pictures, args.seed or 0, crop_px, max(1, (args.batch or CROPS[device.type]) * 64**2 // crop_px**2)
+            )
             batches = iter(jobs.batches(crops, step, args.workers))
         real = to_pixels(next(batches), device)
         for group in opt.param_groups:

@@ -29,7 +29,7 @@ from training.pretrain.captions import Captions, roll_call
 from training.pretrain.pixels import PIXEL_MEAN, drop_patches, to_pixels, weathered
 from training.pretrain.tokenizer import save_tokenizer, world_tokenizer
 
-BATCH = 128
+BATCH = {"cpu": 128, "cuda": 512}
 PEAK_RATE, WEIGHT_DECAY = 1.5e-3, 0.1
 KEPT_PATCHES, WHOLE_FROM = 0.5, 0.8  # half of the patches until 80 % of the time is spent
 DOUBLE_SHARE, DOUBLE_EVERY = 0.3, 8  # of captions are said twice in every 8th batch, for the later positions
@@ -131,7 +131,7 @@ def train(
     *,
     scale: float = 1.0,
     seed: int | None = None,
-    batch: int = BATCH,
+    batch: int | None = None,
     threads: int = 2,
     workers: int = 0,
     work: Path = jobs.WORK,
@@ -147,6 +147,7 @@ def train(
     role = ROLES[role_name]
     seed = role.seed if seed is None else seed
     device = jobs.device_for(threads)
+    batch = batch or BATCH[device.type]
     tokenizer = world_tokenizer()
     torch.manual_seed(seed)
     model = build(role, tokenizer, scale).to(device).train()
@@ -265,7 +266,7 @@ if __name__ == "__main__":
         chosen.minutes,
         scale=chosen.scale,
         seed=chosen.seed,
-        batch=chosen.batch or BATCH,
+        batch=chosen.batch,
         threads=chosen.threads,
         workers=chosen.workers,
         work=chosen.work,

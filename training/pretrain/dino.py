@@ -30,7 +30,7 @@ from training.pretrain.instances import SEED, VIEWS, batch_of_subjects, open_sub
 from training.pretrain.pixels import PIXEL_MEAN, drop_patches, reframed, to_pixels, weathered
 
 WIDTH, LAYERS, HEAD_WIDTH = 192, 6, 64
-SUBJECTS = 64  # in a batch, two views of each
+SUBJECTS = {"cpu": 64, "cuda": 256}  # in a batch, two views of each
 PEAK_RATE, WEIGHT_DECAY = 1.5e-3, 0.05
 KEPT_PATCHES, WHOLE_FROM = 0.5, 0.8  # both networks read half of the patches until 80 % of the time is spent
 PROTOTYPES, STUDENT_HEAT, TEACHER_HEAT, CENTRE_RATE = 256, 0.1, 0.03, 0.1
@@ -144,7 +144,7 @@ def train(
     *,
     scale: float = 1.0,
     seed: int = SEED,
-    batch: int = SUBJECTS,
+    batch: int | None = None,
     threads: int = 2,
     workers: int = 0,
     views: int = VIEWS,
@@ -158,6 +158,7 @@ def train(
     `resume_from` is a folder that `save` wrote, whose ViT is the start; the heads, which nobody keeps, begin anew.
     """
     device = jobs.device_for(threads)
+    batch = batch or SUBJECTS[device.type]
     torch.manual_seed(seed)
     student, centre = Network(scale).to(device).train(), Centre().to(device)
     if resume_from:
@@ -242,7 +243,7 @@ if __name__ == "__main__":
         chosen.minutes,
         scale=chosen.scale,
         seed=SEED if chosen.seed is None else chosen.seed,
-        batch=chosen.batch or SUBJECTS,
+        batch=chosen.batch,
         threads=chosen.threads,
         workers=chosen.workers,
         views=chosen.views,

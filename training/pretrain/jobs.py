@@ -35,7 +35,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     out.add_argument("--out", type=Path, required=True, help="folder for the finished model")
     out.add_argument("--seed", type=int, default=None, help="random weights and batches (default: the role's own)")
     out.add_argument("--scale", type=float, default=1.0, help="multiplies the width of the model")
-    out.add_argument("--batch", type=int, default=None, help="pictures in a step")
+    out.add_argument("--batch", type=int, default=None, help="pictures in a step (default: what suits the device)")
     out.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
     out.add_argument(
         "--workers", type=int, default=0, help="processes that make batches ahead of the device (for GPUs)"

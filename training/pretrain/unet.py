@@ -30,7 +30,7 @@ FALL_FROM = 0.6  # share of the time after which the learning rate falls linearl
 CAPTION_DROPOUT = 0.1  # for classifier-free guidance
 OBJECT_WEIGHT = 4.0  # of a cell that the object covers, against 1
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = -0.1, 1.3  # of the noise levels drawn in training
-BATCH = 32
+BATCH = {"cpu": 32, "cuda": 256}
 LATENTS = 48_000  # pictures: what a CPU encodes in ten minutes
 
 
@@ -181,7 +181,7 @@ def train(args) -> None:
     job = jobs.Job("unet", args.work, args.minutes, parts, start=start, fresh=args.fresh)
     denoise = torch.compile(model) if args.compile else model
     noise_schedule = scheduler()
-    batches = jobs.batches(Batches(data, latents, seed, args.batch or BATCH), job.step, args.workers)
+    batches = jobs.batches(Batches(data, latents, seed, args.batch or BATCH[device.type]), job.step, args.workers)
     for step, batch in zip(job.steps(), batches, strict=False):
         clean, noise, timesteps, ids, weights = (
             batch[k].to(device, non_blocking=True) for k in ("clean", "noise", "timesteps", "ids", "weights")
