@@ -123,9 +123,7 @@ def train(args) -> None:
         wanted = 128 if args.decoder_only or job.share > WHOLE_FROM else 64
         if wanted != crop_px:
             crop_px = wanted
-            crops = Crops(
-                pictures, args.seed or 0, crop_px, max(1, (args.batch or CROPS[device.type]) * 64**2 // crop_px**2)
-            )
+            crops = Crops(pictures, args.seed or 0, crop_px, max(1, pixels // crop_px**2))
             batches = iter(jobs.batches(crops, step, args.workers))
         real = to_pixels(next(batches), device)
         for group in opt.param_groups:
