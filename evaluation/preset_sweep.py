@@ -19,15 +19,15 @@ from training.atomic import write_text
 
 SUBJECTS = "jeep,parrot"
 HEAD = (
-    "| method | learning rate | step | likeness | CLIP-T of the base's | place of the base's |",
+    "| method | learning rate | step | likeness | follows the prompt | names the place |",
     "|---|---|---|---|---|---|",
 )
 
 
 def curve(study: Study, subject, method: str, base) -> dict[int, dict[str, float]]:
-    """One run's figures by step: likeness in percent, CLIP-T and place accuracy as shares of the base model's.
+    """One run's figures by step: likeness in percent, and what is kept of the base model's CLIP-T and place accuracy.
 
-    A share is NaN where the base model's own figure is not above 0.
+    NaN where the base model's own figure is not above 0.
     """
     run = study.run_of(subject, method)
     scorer = finish(run, base, study.data)

@@ -22,7 +22,8 @@ class Scores:
         dino, clip_i: mean cosine over all pairs (generated, real); None where there are no real pictures.
         clip_t: mean centred cosine of picture and prompt.
         clip_t_plain: the same without centring.
-        clip_t_share: clip_t divided by the base model's; None where no base was given or its clip_t is not positive.
+        clip_t_share: how much of the base model's clip_t is kept, at most 1 (a judge that sees less of its kind in a
+            subject gives more to the rest of the prompt); None where no base was given or its clip_t is not positive.
         dino_stderr: standard error of `dino` over the pictures.
         per_image: `dino`, `clip_i`, `clip_t`, `clip_t_plain`, each a list with one number a picture.
         encoders: name, preprocessing and weight hash of `dino` and `clip`.
@@ -89,7 +90,7 @@ class Judge:
             per_image["clip_t_plain"].append(plain)
             per_image["clip_t"].append(centred)
         means = {name: statistics.fmean(values) for name, values in per_image.items()}
-        share = means["clip_t"] / base.clip_t if base is not None and base.clip_t > 0 else None
+        share = min(means["clip_t"] / base.clip_t, 1.0) if base is not None and base.clip_t > 0 else None
         return Scores(
             **means,
             clip_t_share=share,

@@ -198,12 +198,13 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(METHODS), help="adapter methods, with commas")
     parser.add_argument("--effort", default="balanced", choices=("quick", "balanced", "thorough"))
     parser.add_argument("--steps", type=int, help="training steps instead of the preset's")
+    parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--base", default="embedded")
     options = parser.parse_args()
     names = options.subjects.split(",")
     chosen = samplesubjects.sample_subjects()
     chosen = chosen[: int(names[0])] if names[0].isdigit() else [samplesubjects.sample_subject(name) for name in names]
-    changes = {"steps": options.steps} if options.steps else {}
+    changes = {"threads": options.threads} | ({"steps": options.steps} if options.steps else {})
     study = Study(options.out, options.base, tuple(options.methods.split(",")), options.effort, changes)
     study.folder.mkdir(parents=True, exist_ok=True)
     base = models.load_base(options.base, data=study.data)

@@ -61,9 +61,10 @@ def test_clip_t_is_each_picture_with_its_own_prompt_less_its_mean_with_other_one
 
 def test_the_share_is_of_the_centred_scores(judge, drawn):
     base = judge.score(drawn[::-1], PROMPTS)
-    base = Scores.from_dict({**base.to_dict(), "clip_t": 0.2})
-    scores = judge.score(drawn, PROMPTS, base)
-    assert scores.clip_t_share == pytest.approx(scores.clip_t / 0.2)
+    own = judge.score(drawn, PROMPTS).clip_t
+    for base_clip_t, share in ((2 * abs(own), own / (2 * abs(own))), (abs(own) / 3, min(own / abs(own) * 3, 1))):
+        base = Scores.from_dict({**base.to_dict(), "clip_t": base_clip_t})
+        assert judge.score(drawn, PROMPTS, base).clip_t_share == pytest.approx(share)
     assert judge.score(drawn, PROMPTS).clip_t_share is None
 
 
