@@ -64,9 +64,11 @@ def line_plot(
     parts = [head, *_axes(place, frame, x_ticks, y_ticks, x_label, y_label)]
     if mark_x is not None:
         x = place.x(mark_x)
+        right = x > (frame[0] + frame[2]) / 2  # beside the line, on the side with more room
+        anchor = f'x="{x - 4:.1f}" text-anchor="end"' if right else f'x="{x + 4:.1f}"'
         parts.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{frame[1]}" y2="{frame[3]}" stroke="currentColor" opacity="0.55"/>'
-            f'<text x="{x + 4:.1f}" y="{frame[1] + 12}">{escape(mark_label)}</text>'
+            f'<text {anchor} y="{frame[1] + 12}">{escape(mark_label)}</text>'
         )
     for index, line in enumerate(series):
         colour = line.colour or COLOURS[index % len(COLOURS)]

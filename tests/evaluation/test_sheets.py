@@ -77,3 +77,10 @@ def test_steps_are_marked_in_whole_numbers():
     assert ticks(0, 12, whole=True) == [0, 5, 10, 15]
     assert ticks(0, 3, whole=True) == [0, 1, 2, 3]
     assert ticks(0, 240, whole=True) == [0, 50, 100, 150, 200, 250]
+
+
+@pytest.mark.parametrize(("step", "side"), [(1, None), (9, "end")])
+def test_the_mark_of_a_late_step_is_written_to_the_left_of_its_line(step, side):
+    svg = line_plot([Series("a", ((0, 1), (10, 2)))], title="t", y_label="y", mark_x=step, mark_label="here")
+    text = next(e for e in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text") if e.text == "here")
+    assert text.get("text-anchor") == side
