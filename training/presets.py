@@ -1,6 +1,6 @@
 """Starting values per base model, method and effort.
 
-These are starting values, the paper's and a pilot's, until a sweep over several subjects has measured better ones.
+Where they come from, and the sweep of the built-in model's learning rates: docs/presets.md.
 """
 
 from __future__ import annotations
