@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from training import memory
+from training import memory, shortage
 from training.errors import StudioError
 from training.states import this_process
 from training.trainer import Diverged
 
 if TYPE_CHECKING:
     from training.run import Run
+    from training.shortage import Need
 
 
 def take_up(run: Run) -> None:
@@ -29,8 +30,11 @@ def ended(run: Run) -> dict[str, Any]:
     return {"phase": "", "pid": None, "pid_started": None, "saved_step": run.latest_checkpoint()}
 
 
-def explain(error: Exception, saved: int | None) -> tuple[str, str, str]:
-    """Message, remedy and cause for a person, where step `saved` is the newest save."""
+def explain(error: Exception, saved: int | None, need: Need | None = None) -> tuple[str, str, str]:
+    """Message, remedy and cause for a person, where step `saved` is the newest save.
+
+    need: what training was found to need, None where that is not known yet.
+    """
     if isinstance(error, Diverged):
         return (
             f"The numbers broke down at step {error.args[0]} (NaN), so training ended itself. The broken step was not "
@@ -39,11 +43,7 @@ def explain(error: Exception, saved: int | None) -> tuple[str, str, str]:
             "nan",
         )
     if memory.is_out_of_memory(error):
-        return (
-            "Memory ran out, also after the step down to fewer pictures at once and gradient checkpointing.",
-            "Close other programs and resume, or choose a smaller batch or resolution.",
-            "memory",
-        )
+        return f"Memory ran out. {shortage.figures(need) if need else ''}".strip(), shortage.remedy(need), "memory"
     if isinstance(error, StudioError):
         return error.message, error.remedy, "disk" if "disk" in error.message.lower() else "error"
     return f"{type(error).__name__}: {error}", "The whole report is in the run's log.txt.", "error"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from training import atomic, checkpoint, dreambooth, lifecycle, memory, precision, priors
+from training import atomic, checkpoint, dreambooth, lifecycle, memory, precision, priors, shortage
 from training.errors import BadInput, RunFailed, Stopped, StudioError, Superseded
 from training.run import Follower, Run
 from training.signals import stop_on_signals
@@ -90,7 +90,7 @@ def train(
             run.set_state("stopped", **lifecycle.ended(run))
             outcome = Outcome.STOPPED
         except Exception as error:
-            message, remedy, cause = lifecycle.explain(error, run.latest_checkpoint())
+            message, remedy, cause = lifecycle.explain(error, run.latest_checkpoint(), run.state().memory)
             with (run.path / "log.txt").open("a", encoding="utf-8") as log:
                 log.write(traceback.format_exc())
             run.set_state("failed", message=message, remedy=remedy, cause=cause, **lifecycle.ended(run))
@@ -140,6 +140,7 @@ class _Loop:
         plan, note = memory.fitting(base, spec)
         if note:
             run.append_event({"kind": "note", "words": note})
+        run.beat(memory=memory.need(base, spec, plan))
         with self.accelerator.main_process_first():  # one process draws and encodes; the others read its files
             if self.accelerator.is_main_process:
                 (run.path / "checkpoints").mkdir(exist_ok=True)
@@ -156,7 +157,8 @@ class _Loop:
 
     def _train(self, trainer: Trainer) -> Outcome:
         spec, run = self.spec, self.run
-        self._enter("train", step=trainer.step, saved_step=trainer.saved_step)
+        needed = memory.need(self.base, spec, trainer.plan)  # a save's plan may be another one
+        self._enter("train", step=trainer.step, saved_step=trainer.saved_step, memory=needed)
         if trainer.step == 0:
             run.append_event(trainer.geometry())
         else:
@@ -179,20 +181,29 @@ class _Loop:
 
     def _step(self, trainer: Trainer) -> dict:
         """One step; made once more with less memory where that ran out."""
-        try:
-            return trainer.make_step()
-        except Exception as error:
-            if not memory.is_out_of_memory(error):
-                raise
-            reason = str(error)
-        if not trainer.step_down():  # outside the except block, whose traceback holds the activations
+        while True:
+            try:
+                return trainer.make_step()
+            except Exception as error:
+                if not memory.is_out_of_memory(error):
+                    raise
+                reason = str(error)
+            self._step_down(trainer, reason)  # outside the except block, whose traceback holds the activations
+
+    def _step_down(self, trainer: Trainer, reason: str) -> None:
+        """Go on with less memory and say so. Raises OutOfMemoryError where that was done before."""
+        memory.release(self.base.unet.device)
+        failed = memory.need(self.base, self.spec, trainer.plan, ran_out=True)
+        self.run.beat(memory=failed)
+        if not trainer.step_down():
             raise torch.OutOfMemoryError(reason)
+        now = memory.need(self.base, self.spec, trainer.plan)
+        self.run.beat(memory=now)
         words = (
-            f"Memory ran out at step {trainer.step + 1}. Going on with {trainer.plan.micro_batch} pictures at once and "
-            "gradient checkpointing: slower, the same result."
+            f"Memory ran out at step {trainer.step + 1}. {shortage.figures(failed)} Going on with "
+            f"{shortage.cut(**trainer.plan.to_dict())}: about {now.needed_gb:.1f} GB, slower, the same result."
         )
         self.run.append_event({"kind": "note", "words": words})
-        return trainer.make_step()
 
     def _saved(self, trainer: Trainer) -> None:
         if self.on_save and self.accelerator.is_main_process:

@@ -15,8 +15,11 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 import delora
+from training import shortage
+from training.shortage import Need
 
 if TYPE_CHECKING:
+    from training.capabilities import Capabilities
     from training.models import BaseModel
     from training.spec import RunSpec
 
@@ -24,6 +27,7 @@ GB = 1e9
 ADAM_BYTES = 12  # of a trained number: its gradient and AdamW's two moments, fp32; itself is counted with the weights
 MARGIN = 1.15  # allocator's gaps and the kernels' own buffers, over the activations
 RECOMPUTED = 0.15  # of all activations live again while one checkpointed block is computed a second time
+MOST_BATCHES = 256  # that RunSpec allows to be summed up
 OVERHEAD_GB = {"cuda": 0.6, "cpu": 0.3}  # the device's context, libraries
 
 
@@ -106,9 +110,41 @@ def fitting(base: BaseModel, spec: RunSpec) -> tuple[Plan, str | None]:
         return plan, None
     smaller = estimate(base, spec, down).total_gb
     return down, (
-        f"About {needed:.1f} GB are needed and {free:.1f} are free, so training goes on with {down.micro_batch} "
-        f"pictures at once and gradient checkpointing: {smaller:.1f} GB, about 30 % slower, the same result."
+        f"About {needed:.1f} GB are needed and {free:.1f} are free, so training goes on with "
+        f"{shortage.cut(**down.to_dict())}: {smaller:.1f} GB, about 30 % slower, the same result."
     )
+
+
+def need(base: BaseModel, spec: RunSpec, plan: Plan, *, ran_out: bool = False) -> Need:
+    """What training by `plan` needs and has, for state.json. ran_out: also estimate what the fix would need.
+
+    To be called where activations are not held: what the process holds of them would not count as free.
+    """
+    device, caps = base.unet.device, base.capabilities
+    fix, fixed = _fix(spec, plan, caps)
+    return Need(
+        device=device.type,
+        needed_gb=estimate(base, spec, plan).total_gb,
+        free_gb=available_gb(device) + _held_bytes(base) / GB,
+        total_gb=total_gb(device),
+        micro_batch=plan.micro_batch,
+        checkpointing=plan.checkpointing,
+        size_px=spec.resolution or caps.size_px,
+        fix=fix,
+        fix_gb=estimate(base, *fixed).total_gb if fix and ran_out else None,
+    )
+
+
+def _fix(spec: RunSpec, plan: Plan, caps: Capabilities) -> tuple[dict[str, Any], tuple[RunSpec, Plan]]:
+    """Settings of a new run that needs less than `plan`, {} where nothing is left; and its spec and plan."""
+    if down := plan.smaller():
+        whole = -(-spec.batch_size * spec.gradient_accumulation // down.micro_batch)  # as many pictures a step
+        fewer = {"batch_size": down.micro_batch, "gradient_accumulation": min(whole, MOST_BATCHES)}
+        return {**fewer, "gradient_checkpointing": True}, (spec, down)
+    size = (spec.resolution or caps.size_px) * 3 // 4 // caps.size_multiple * caps.size_multiple
+    if 2 * size < caps.size_px:  # below half of what the base model was trained on it draws badly
+        return {}, (spec, plan)
+    return {"resolution": size}, (spec.model_copy(update={"resolution": size}), plan)
 
 
 def available_gb(device: torch.device | str) -> float:
@@ -120,6 +156,15 @@ def available_gb(device: torch.device | str) -> float:
     import psutil
 
     return min(psutil.virtual_memory().available / GB, _container_gb())
+
+
+def total_gb(device: torch.device) -> float:
+    """The device's memory, or the part of it that a container may take."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1] / GB
+    import psutil
+
+    return min(psutil.virtual_memory().total / GB, _limit_gb())
 
 
 def used_mb(device: torch.device) -> float:
@@ -213,8 +258,15 @@ def _held_bytes(base: BaseModel) -> int:
 
 def _container_gb() -> float:
     """What a container's limit leaves, infinite outside one."""
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
     try:
-        return (int(limit.read_text()) - int(used.read_text())) / GB
+        return _limit_gb() - int(Path("/sys/fs/cgroup/memory.current").read_text()) / GB
+    except (OSError, ValueError):
+        return float("inf")
+
+
+def _limit_gb() -> float:
+    """A container's limit, infinite outside one."""
+    try:
+        return int(Path("/sys/fs/cgroup/memory.max").read_text()) / GB
     except (OSError, ValueError):  # no cgroup v2, or "max"
         return float("inf")

@@ -4,6 +4,7 @@ Everything is loaded from folders on this computer through named classes: no net
 """
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +24,22 @@ def describe(ref: str, data: Path) -> Capabilities:
         singlefile.check(found.path)
         return from_configs(modelfolder.configs_of(assets.path("sd15-config")))
     return from_configs(modelfolder.inspect(found.path).configs, found.world)
+
+
+def count_numbers(ref: str, data: Path) -> int:
+    """How many numbers a base model's weights are, from its files' headers. Raises as `describe`."""
+    from safetensors import SafetensorError, safe_open
+
+    found, total = resolve(ref, data), 0
+    for path in [found.path] if found.kind == "file" else modelfolder.inspect(found.path).weights():
+        try:
+            with safe_open(path, "np") as file:  # "pt" would import torch
+                for key in file.keys():  # noqa: SIM118
+                    if found.kind != "file" or key.startswith((singlefile.UNET, singlefile.VAE, singlefile.TEXT)):
+                        total += math.prod(file.get_slice(key).get_shape())
+        except (SafetensorError, OSError) as error:
+            raise BadInput(f"{path} is damaged ({error}).", "Copy or download it again.", field="base") from error
+    return total
 
 
 class BaseModel:

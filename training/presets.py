@@ -59,10 +59,8 @@ ADAPTER: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("embedded", "lora"): {"adapter": {"rank": 16, "alpha": 32.0}, "learning_rate": 1e-3},
     ("embedded", "ether-plus"): {"adapter": {}, "learning_rate": 6e-3},
-    ("embedded", "oft"): {"adapter": {"blocks": 4}, "learning_rate": 6e-4},
-    # One subject's pilot without class pictures: after 100 steps at 1e-5, 2e-5, 5e-5 and 2e-4 DINO went from 0.51 to
-    # 0.66, 0.71, 0.74 and 0.78, and the prompt was followed to 100, 90, 75 and 41 % (2e-5 at step 50: 0.67, 100 %).
-    ("embedded", "full"): {"adapter": {}, "targets": ("*",), "learning_rate": 2e-5},
+    ("embedded", "oft"): {"adapter": {"blocks": 4}, "learning_rate": 1.5e-3},
+    ("embedded", "full"): {"adapter": {}, "targets": ("*",), "learning_rate": 3e-4},
     ("sd", "delora"): {
         "adapter": {"rank": 16, "lambda_": 4.0, "weight_norm": "column", "init": "frozen-copy"},
         "learning_rate": 2e-2,  # Appendix B

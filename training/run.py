@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from training import atomic, events, spec
+from training import atomic, events, spec, states
 from training.errors import BadInput, Superseded, from_os_error
 from training.spec import RunSpec
 from training.states import RunState, check_move
@@ -68,12 +68,8 @@ class Run:
     # State
 
     def state(self) -> RunState:
-        """Where the run stands. Raises BadInput where state.json is missing or damaged."""
-        path = self.path / "state.json"
-        try:
-            return RunState(**json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise BadInput(f"{path} is missing or damaged.", "Is this the folder of a run?") from error
+        """Where the run stands. Raises BadInput where state.json is missing, damaged or of a newer version."""
+        return states.load(self.path / "state.json")
 
     def set_state(self, name: str | None = None, **changes: Any) -> RunState:
         """Move to the state `name` (None stays) and change other fields of RunState; returns the new state.

@@ -18,6 +18,7 @@ Every write is beside-then-rename, and events are appended whole lines, so a rea
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -32,7 +33,9 @@ from training.run import Run
 from training.spec import RunSpec
 from training.states import RunState
 
-__all__ = ["Run", "create", "list_runs", "open_run", "run_by_id"]
+__all__ = ["Run", "create", "holds_run", "list_folders", "list_runs", "open_run", "run_by_id"]
+
+PARTS = {"spec.json", "state.json", "events.jsonl", "scores.json", "dataset", "checkpoints", "samples", "adapter"}
 
 
 def create(data: Path, run_spec: RunSpec, pictures: Sequence[Path], run_id: str | None = None) -> Run:
@@ -65,26 +68,51 @@ def create(data: Path, run_spec: RunSpec, pictures: Sequence[Path], run_id: str 
 
 
 def open_run(data: Path, run_id: str) -> Run:
-    """The run of that id, or of that path. Raises BadInput where there is none."""
-    for path in (Path(data) / "runs" / run_id, Path(run_id)):
-        if (path / "spec.json").is_file():
-            return Run(path)
-    raise BadInput(f"There is no run {run_id!r}.", "See `delora runs` for those that there are.", field="run")
+    """The run of that id, or of that path. Raises BadInput where there is none.
+
+    One of the data folder may be damaged: reading its parts then says what is wrong with them.
+    """
+    path = Path(data) / "runs" / run_id
+    if holds_run(path):
+        return Run(path)
+    if (Path(run_id) / "spec.json").is_file():
+        return Run(Path(run_id))
+    raise BadInput(f"There is no run {run_id!r}.", "See `delora runs list` for those that there are.", field="run")
 
 
 def run_by_id(data: Path, run_id: str) -> Run:
-    """The run of that id in this data folder; never another folder, whatever the id says. Raises BadInput."""
+    """The run of that id in this data folder, damaged or not; never another folder, whatever the id says.
+
+    Raises BadInput where there is none.
+    """
     run = Run(Path(data) / "runs" / run_id)
-    if run.path.name != run_id or not (run.path / "spec.json").is_file():
+    if run.path.name != run_id or not holds_run(run.path):
         raise BadInput(f"There is no run {run_id!r}.", "Choose another one; it may have been deleted.", field="run")
     return run
 
 
 def list_runs(data: Path) -> list[Run]:
-    """All runs, newest first. Folders that are no runs are passed over."""
+    """All runs with a state, newest first. Folders that are no runs are passed over."""
     folder = Path(data) / "runs"
     paths = sorted(folder.glob("[!.]*/state.json"), reverse=True) if folder.is_dir() else []
     return [Run(path.parent) for path in paths]
+
+
+def list_folders(data: Path) -> list[Run]:
+    """All folders that hold anything of a run, newest first: those that cannot be read are among them."""
+    folder = Path(data) / "runs"
+    paths = sorted(folder.glob("[!.]*"), reverse=True) if folder.is_dir() else []
+    return [Run(path) for path in paths if holds_run(path)]
+
+
+def holds_run(path: Path) -> bool:
+    """Whether a folder holds anything of a run, be it damaged; one that is closed to us may."""
+    try:
+        return not PARTS.isdisjoint(os.listdir(path))
+    except PermissionError:
+        return True
+    except OSError:  # a file, or gone
+        return False
 
 
 def _copy_start(parent: Run, step: int, folder: Path) -> None:

@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from training import jsonfile
 from training.adapterspec import METHODS, SPECS, AdapterSpec, DeloraSpec
 from training.errors import BadInput
 
+VERSION = 1
 PLACEHOLDER = "{subject}"
 PROMPTS = ("a {subject} in the snow", "a {subject} on the beach", "a {subject} in the forest", "a {subject}")
 
@@ -194,16 +196,17 @@ def parse(values: Mapping[str, Any]) -> RunSpec:
 
 
 def load(path: Path) -> RunSpec:
-    """Read a spec.json. Raises BadInput where it is missing, damaged or of another version."""
+    """Read a spec.json. Raises BadInput, naming the file, where it is missing, damaged or of another version."""
+    values = jsonfile.read(path)
+    version = values.get("version")
+    if version != VERSION:
+        newer = isinstance(version, int) and version > VERSION
+        words = f"was written by {'a newer' if newer else 'another'} version of this program"
+        raise BadInput(f"{path} {words}.", "Update the program.")
     try:
-        values = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read.", "Is this the folder of a run?") from error
-    except ValueError as error:
-        raise BadInput(f"{path} is damaged: it is not JSON.", "Restore it from a copy, or make a new run.") from error
-    if not isinstance(values, dict) or values.get("version") != 1:
-        raise BadInput(f"{path} was written by another version of this program.", "Update the program.")
-    return parse(values)
+        return parse(values)
+    except BadInput as error:
+        raise BadInput(f"{path} does not fit this version: {error.message}", jsonfile.RESTORE) from error
 
 
 PLAIN_RULES = {  # pydantic's kind of problem -> its rule in plainer words

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from training import jsonfile
 from training.errors import BadInput
+from training.shortage import Need
 
 MOVES = {
     "queued": {"starting", "stopped", "failed"},  # stopped: removed from the queue
@@ -33,6 +36,7 @@ class RunState(BaseModel):
     pid, pid_started: the process that holds the run and when it began (pids are used again). heartbeat: its last sign
     of life. updated: of this file. All times are seconds since 1970.
     message, remedy: for a person, where a run failed or was interrupted. cause: "nan", "memory", "disk", "error" or "".
+    memory: what its training needs, None before it began, and in runs of versions that did not write it down.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -52,6 +56,7 @@ class RunState(BaseModel):
     message: str = ""
     remedy: str = ""
     cause: str = ""
+    memory: Need | None = None
 
     @property
     def ended(self) -> bool:
@@ -67,6 +72,19 @@ class RunState(BaseModel):
     def alive(self) -> bool:
         """Whether the process that holds the run still runs on this computer."""
         return is_process(self.pid, self.pid_started)
+
+
+def load(path: Path) -> RunState:
+    """Read a state.json. Raises BadInput, naming the file, where it is missing, damaged or of a newer version."""
+    values = jsonfile.read(path)
+    try:
+        return RunState(**values)
+    except ValueError as error:
+        name = values.get("name")
+        if isinstance(name, str) and name not in MOVES:
+            words = f"says {name[:40]!r}, a state that only a newer version of this program knows"
+            raise BadInput(f"{path} {words}.", "Update the program.") from error
+        raise BadInput(f"{path} is damaged: what it says cannot be.", jsonfile.RESTORE) from error
 
 
 def check_move(run_id: str, old: str, new: str) -> None:

@@ -15,6 +15,7 @@ import delora
 from training import checkpoint, loop, memory, precision, rundir, validate
 from training.errors import BadInput, Superseded
 from training.loop import Outcome
+from training.memory import Plan
 from training.run import Run
 from training.trainer import Trainer
 
@@ -183,12 +184,31 @@ def test_out_of_memory_steps_down_once_and_learns_the_same(make, tiny_base, monk
     assert not tiny_base.unet.is_gradient_checkpointing
 
 
-def test_out_of_memory_twice_fails_with_what_to_do(make, tiny_base, monkeypatch):
+def test_out_of_memory_twice_fails_with_figures_and_offers_what_did_not_fail_yet(make, tiny_base, monkeypatch):
     run = make()
     out_of_memory(monkeypatch, 2)
+    monkeypatch.setattr(memory, "available_gb", lambda device: 1.25)
+    monkeypatch.setattr(memory, "total_gb", lambda device: 2.0)
     assert loop.train(run, tiny_base) == Outcome.FAILED
     state = run.state()
-    assert state.cause == "memory" and "Memory ran out" in state.message and "smaller batch" in state.remedy
+    assert state.cause == "memory" and "with 1 picture at once and gradient checkpointing" in state.message
+    assert "needs about 0.3 GB of memory" in state.message and "1.3 of 2.0 GB were free for it" in state.message
+    need = state.memory
+    smaller = memory.estimate(tiny_base, tinypipeline.spec(Path(tiny_base.ref), resolution=24), Plan(1, True))
+    assert need.fix == {"resolution": 24} and need.fix_gb == pytest.approx(smaller.total_gb)
+    assert need.needed_gb == pytest.approx(memory.estimate(tiny_base, run.spec, Plan(1, True)).total_gb)
+    assert "24 pixels instead of 32, about 0.3 GB" in state.remedy
+
+
+def test_what_training_needs_is_known_before_it_begins(make, tiny_base, monkeypatch):
+    """Where the system ends the process for want of memory, nobody can write it down any more."""
+    run, found = make(steps=1), []
+    monkeypatch.setattr(Trainer, "make_step", lambda self: found.append(run.state().memory) or 1 / 0)
+    loop.train(run, tiny_base)
+    (need,) = found
+    assert need.needed_gb == pytest.approx(memory.estimate(tiny_base, run.spec).total_gb) and need.free_gb > 0
+    assert need.fix == {"batch_size": 1, "gradient_accumulation": 2, "gradient_checkpointing": True}
+    assert need.device == "cpu" and need.total_gb >= need.free_gb
 
 
 def test_too_little_free_memory_steps_down_before_the_start(make, tiny_base, monkeypatch):

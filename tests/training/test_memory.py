@@ -7,6 +7,7 @@ import torch
 import delora
 from training import memory
 from training.memory import Plan
+from training.spec import parse
 
 
 def really_kept(base, spec, batch):
@@ -71,6 +72,20 @@ def test_a_plan_that_fits_is_kept_and_one_that_does_not_steps_down(tiny_base, ti
     monkeypatch.setattr(memory, "available_gb", lambda device: 0.0)
     plan, note = memory.fitting(tiny_base, spec)
     assert plan == Plan(2, True) and "0.3 GB are needed and 0.0 are free" in note
+
+
+def test_each_fix_is_a_spec_that_needs_less_until_nothing_is_left(tiny_base, tiny_folder):
+    spec, plan, needed, found = tinypipeline.spec(tiny_folder, batch_size=4), Plan(4, False), float("inf"), []
+    pictures = spec.batch_size
+    while (need := memory.need(tiny_base, spec, plan, ran_out=True)).fix:
+        assert need.needed_gb < needed, need
+        needed = need.needed_gb
+        found.append(need.fix)
+        spec = parse({**spec.model_dump(), **need.fix})
+        plan = Plan.of(spec)
+        assert memory.estimate(tiny_base, spec).total_gb == pytest.approx(need.fix_gb)
+        assert spec.batch_size * spec.gradient_accumulation == pictures
+    assert [fix.get("batch_size") or fix["resolution"] for fix in found] == [2, 1, 24, 16]
 
 
 def test_what_runs_out_of_memory_is_told_from_other_errors():

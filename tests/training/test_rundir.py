@@ -12,6 +12,7 @@ import pytest
 from training import atomic, rundir, spec, states
 from training.errors import BadInput, RunFailed, Superseded
 from training.run import Run
+from training.shortage import Need
 
 
 @pytest.fixture
@@ -86,6 +87,19 @@ def test_taking_a_run_up_again_forgets_the_old_stop_and_the_old_message(run):
     assert not run.stop_requested() and state.message == "" and state.cause == ""
 
 
+def test_a_state_without_what_training_needs_opens_and_one_with_it_keeps_it(run):
+    old = json.loads((run.path / "state.json").read_text())
+    del old["memory"]
+    (run.path / "state.json").write_text(json.dumps(old))
+    assert run.state().memory is None
+    need = {"device": "cuda", "needed_gb": 9.2, "free_gb": 7.1, "total_gb": 8.0, "size_px": 512}
+    need |= {"micro_batch": 2, "checkpointing": False, "fix": {"batch_size": 1}}
+    run.set_state("starting", memory=Need(**need))
+    found = run.set_state("failed", cause="memory").memory
+    assert (found.needed_gb, found.free_gb, found.fix, found.fix_gb) == (9.2, 7.1, {"batch_size": 1}, None)
+    assert run.state().memory == found
+
+
 def test_an_older_attempt_cannot_write_once_a_newer_one_holds_the_run(run):
     first, second = Run(run.path), Run(run.path)
     assert (first.begin_attempt(), second.begin_attempt()) == (1, 2)
@@ -150,7 +164,7 @@ def test_scores_with_nan_are_still_json(run):
 
 def test_a_damaged_spec_or_state_is_named(run, tmp_path):
     (run.path / "state.json").write_text("{")
-    with pytest.raises(BadInput, match="state.json is missing or damaged"):
+    with pytest.raises(BadInput, match="state.json is damaged"):
         run.state()
     (run.path / "spec.json").write_text("{")
     with pytest.raises(BadInput, match="spec.json is damaged"):
