@@ -1,6 +1,6 @@
-"""What a person does to a run (start, resume, stop) and to a drawing (draw, stop): called by pages and commands.
+"""What a person does: start, resume, stop and export a run, draw, import a file, and stop that.
 
-The worker does the rest.
+Pages and commands call it; the worker does the rest.
 """
 
 from __future__ import annotations
@@ -8,11 +8,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
-from app import attempts, drawings, outcome
+from app import attempts, drawings, exports, importing, outcome
 from app.drawings import Drawing, DrawRequest
 from app.engines import Engine, Need, Running, Waiting, job_name, open_engine, split_name
+from app.exports import Export
+from app.importing import Import
+from app.order import Order
 from training.errors import BadInput
 from training.run import Run
 
@@ -66,13 +70,27 @@ def draw(data: Path, request: DrawRequest, engine: Engine | None = None) -> Draw
     return drawing
 
 
-def stop_drawing(data: Path, drawing: Drawing, engine: Engine | None = None) -> None:
-    """Take a waiting drawing out of the queue, or have one at work stop between two sampler steps."""
+def export(data: Path, run: Run, kind: str, engine: Engine | None = None) -> Export:
+    """Have a file of a run made in a format; one that waits or is at work stays. Raises as `exports.create`."""
+    order = exports.create(data, run, kind)
+    (engine or open_engine(data)).submit(order.id, 1, Need(kind="generate"))
+    return order
+
+
+def import_lora(data: Path, files: Sequence[Path], engine: Engine | None = None, **settings) -> Import:
+    """Have an uploaded LoRA file imported. Arguments and errors as `importing.create`."""
+    order = importing.create(data, files, **settings)
+    (engine or open_engine(data)).submit(order.id, 1, Need(kind="generate"))
+    return order
+
+
+def stop_order(data: Path, order: Order, engine: Engine | None = None) -> None:
+    """Take a waiting drawing or export out of the queue, or have one at work stop at its next step."""
     engine = engine or open_engine(data)
-    if drawing.state().ended:
+    if order.state().ended:
         return
-    drawing.request_stop()
-    withdrawn = engine.stop(job_name(drawing.id, 1))
+    order.request_stop()
+    withdrawn = engine.stop(job_name(order.id, 1))
     with contextlib.suppress(BadInput):  # it moved on in this moment, which is as good
-        if drawing.state().name == "queued" and (withdrawn or not engine.capacity().working):
-            drawing.set_state("stopped", message="Removed from the queue.")
+        if order.state().name == "queued" and (withdrawn or not engine.capacity().working):
+            order.set_state("stopped", message="Removed from the queue.")

@@ -1,10 +1,10 @@
-"""The drawing process: draws one request after another, with the models kept ready in between.
+"""The drawing process: does one order after another (see `app.orders`), and keeps the models ready in between.
 
     python -P -m app.drawer DATA_FOLDER
 
-The worker starts it and writes orders to its standard input, a line each: a drawing's id, or "leave". It answers each
-id with the same line when the drawing has ended, however it did; what came of it stands in the drawing's state.json.
-A closed input means that the worker is no more: then it ends at once.
+The worker starts it and writes to its standard input, a line each: an order's id, or "leave". It answers each id with
+the same line when the order has ended, however it did; what came of it stands in the order's state.json. A closed input
+means that the worker is no more: then it ends at once.
 
 It owns the device from its first drawing to its end, since its models lie there in between; so it leaves when somebody
 else wants the device, or after five minutes without an order.
@@ -21,10 +21,14 @@ import time
 import traceback
 from pathlib import Path
 
-from app import devices, waitwords
-from app.drawings import Drawing, DrawRequest
+from app import devices, orders, waitwords
+from app.drawings import Drawing
 from app.entry import beating
+from app.exports import Export
+from app.importing import Import
+from app.order import Order
 from training.errors import Stopped, StudioError, from_os_error
+from training.rundir import run_by_id
 from training.states import this_process
 
 LEAVE = "leave"
@@ -32,8 +36,7 @@ IDLE_SECONDS = 300.0
 PAUSE_SECONDS = 1.0  # so long the next drawing in the queue may take to come while somebody waits for the device
 TURN_SECONDS = 60.0  # and so long drawings go before somebody who waits
 TELL_SECONDS = 0.3
-WITHOUT_WORKER = "The worker ended while this was being drawn."
-AGAIN = "Draw it again."
+WITHOUT_WORKER = "The worker ended before {undone}."
 
 
 class Drawer:
@@ -42,7 +45,7 @@ class Drawer:
     def __init__(self, data: Path):
         self.data = Path(data)
         self.orders: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.current: Drawing | None = None
+        self.current: Order | None = None
         self.broken = False  # after an error nobody foresaw, a new process is safer
         self._warm = None
         self._lease: devices.Lease | None = None
@@ -50,14 +53,13 @@ class Drawer:
         self._since = 0.0
 
     def work(self, answer) -> None:
-        """Draw what is ordered until it is time to leave; `answer` is called with each id when that has ended."""
+        """Do what is ordered until it is time to leave; `answer` is called with each id when that has ended."""
         while not self.broken and (order := self._next()):
-            self.current = Drawing(self.data / "drawings" / order)
-            self._draw(self.current)
+            self.current = orders.at(self.data, order)
+            self._do(self.current)
             self.current = None
             answer(order)
-        if self._warm:
-            self._warm.close()
+        self._cool()
 
     def _next(self) -> str | None:
         """The next order, or None where it is time to leave."""
@@ -74,28 +76,28 @@ class Drawer:
             if idle > IDLE_SECONDS or (idle > PAUSE_SECONDS and self._lease and self._lease.wanted()):
                 return None
 
-    def _draw(self, drawing: Drawing) -> None:
-        """Do one drawing; however it ends, its state says so."""
-        with beating(drawing):
+    def _do(self, order: Order) -> None:
+        """Do one order; however it ends, its state says so."""
+        work = {Drawing: self._draw, Export: self._export, Import: self._import}[type(order)]
+        with beating(order):
             try:
-                request = drawing.request()
-                self._hold(drawing, f"Generate: drawing {request.count} picture{'s'[: request.count > 1]}")
-                self._fill(drawing, request)
+                work(order)
             except Stopped:
                 end = {"name": "stopped", "message": "Stopped."}
             except (StudioError, OSError) as error:
-                told = from_os_error(error, drawing.path) if isinstance(error, OSError) else error
+                path = getattr(error, "filename", None) or order.path
+                told = from_os_error(error, Path(path)) if isinstance(error, OSError) else error
                 end = {"name": "failed", "message": told.message, "remedy": told.remedy, "field": told.field}
             except Exception as error:
                 traceback.print_exc()
-                self.broken, end = True, {"name": "failed", **_explain(error)}
+                self.broken, end = True, {"name": "failed", **_explain(error, order)}
             else:
-                end = {"name": "done", "done": drawing.state().total, "message": ""}
+                end = {"name": "done", "done": order.state().total, "message": ""}
             with contextlib.suppress(StudioError):  # somebody else has ended it, or it was removed
-                drawing.set_state(**end)
+                order.set_state(**end)
 
-    def _hold(self, drawing: Drawing, who: str) -> None:
-        """Have the device; while somebody else does, the drawing's state says whom it waits for and how long."""
+    def _hold(self, order: Order, who: str) -> None:
+        """Have the device; while somebody else does, the order's state says whom it waits for and how long."""
         if self._lease:
             self._lease.say(who)
             return
@@ -103,20 +105,22 @@ class Drawer:
 
         def ask(present: str) -> None:
             nonlocal told, looked
-            if drawing.stop_requested():
+            if order.stop_requested():
                 raise Stopped(f"Stopped while waiting for {present}.")
             if time.monotonic() - looked < 1.0:
                 return
             looked, words = time.monotonic(), waitwords.sentence(self.data)
             if words and words != told:
-                drawing.set_state("waiting", waits_for=words, **this_process())
+                order.set_state("waiting", waits_for=words, **this_process())
                 told = words
 
         self._lease = self._held.enter_context(devices.owner(self.data, who, ask))
         self._since = time.monotonic()
 
-    def _fill(self, drawing: Drawing, request: DrawRequest) -> None:
+    def _draw(self, drawing: Drawing) -> None:
         """Load what is not there and draw the pictures into the drawing's folder."""
+        request = drawing.request()
+        self._hold(drawing, f"Generate: drawing {request.count} picture{'s'[: request.count > 1]}")
         drawing.set_state("drawing", message="Loading the model.", began=time.time(), **this_process())
         from app.warm import Warm
         from evaluation.pictures import write_picture
@@ -138,25 +142,54 @@ class Drawer:
         for name, facts, image in self._warm.pictures(request, tell):
             write_picture(image, drawing.path / name, facts)
 
+    def _export(self, order: Export) -> None:
+        """Write a file of a run. It takes a base model of its own, so what is kept for drawings makes room."""
+        request = order.request()
+        name = run_by_id(self.data, request.run).name
+        self._hold(order, f"{name}: export")
+        order.set_state("writing", message="Loading the model.", began=time.time(), **this_process())
+        self._cool()
+        from app import making
 
-def _explain(error: Exception) -> dict[str, str]:
+        def tell(words: str) -> None:
+            if order.stop_requested():
+                raise Stopped("Stopped on request.")
+            order.beat(message=words)
+
+        making.make(self.data, request, tell)
+
+    def _import(self, order: Import) -> None:
+        """Import a LoRA file: on the processor, whoever has the device."""
+        order.set_state("writing", message="Reading the file.", began=time.time(), **this_process())
+        from app import importing
+
+        order.set_state(made=importing.work(self.data, order).slug)
+
+    def _cool(self) -> None:
+        """Take the drawings' models off the device."""
+        if self._warm:
+            self._warm.close()
+            self._warm = None
+
+
+def _explain(error: Exception, order: Order) -> dict[str, str]:
     from training.memory import is_out_of_memory
 
     if is_out_of_memory(error):
-        words = "Memory ran out, even with one picture at a time."
-        return {"message": words, "remedy": "Choose a smaller size, or close other programs."}
+        words = "Memory ran out, even with one picture at a time." if isinstance(order, Drawing) else "Memory ran out."
+        return {"message": words, "remedy": order.SMALLER}
     remedy = "The whole report is in queue/worker.log in the data folder."
     return {"message": f"{type(error).__name__}: {error}", "remedy": remedy}
 
 
 def _listen(drawer: Drawer) -> None:
-    """Pass on orders; at their end, which is the worker's, say so in the drawing at work and end the process."""
-    with open(0, "rb", buffering=0) as orders:  # unbuffered: a buffer's lock would be held at the interpreter's end
-        for line in orders:
+    """Pass on orders; at their end, which is the worker's, say so in the one at work and end the process."""
+    with open(0, "rb", buffering=0) as lines:  # unbuffered: a buffer's lock would be held at the interpreter's end
+        for line in lines:
             drawer.orders.put(line.decode().strip())
-    if drawing := drawer.current:
+    if order := drawer.current:
         with contextlib.suppress(StudioError):
-            drawing.set_state("failed", message=WITHOUT_WORKER, remedy=AGAIN)
+            order.set_state("failed", message=WITHOUT_WORKER.format(undone=order.UNDONE), remedy=order.AGAIN)
     os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""What a person asks Generate to draw: checked field by field, then completed from the run it draws with."""
+"""What a person asks Generate to draw: checked field by field, then completed from the run or adapter it draws with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from app import saves
+from app import saves, sources
 from training.errors import BadInput
 from training.rundir import run_by_id
 from training.spec import PLACEHOLDER, explain, fill
@@ -28,6 +28,9 @@ class DrawRequest(BaseModel):
     run: str | None = Field(None, description="The run whose adapter draws. Empty: the base model alone.")
     step: int | None = Field(
         None, ge=1, description="Which save of the run. Empty: the recommended one, or else the last."
+    )
+    adapter: str | None = Field(
+        None, max_length=200, description="The imported adapter that draws, in place of a run's. See `delora import`."
     )
     base: str | None = Field(
         None, max_length=1000, description="Base model to draw with where no run is named. Empty: the built-in one."
@@ -56,7 +59,13 @@ class DrawRequest(BaseModel):
         if not isinstance(values, Mapping):
             return values
         values = {key: value.strip() if isinstance(value, str) else value for key, value in values.items()}
-        return {key: None if value == "" and key in ("run", "base") else value for key, value in values.items()}
+        empty = ("run", "adapter", "base")
+        return {key: None if value == "" and key in empty else value for key, value in values.items()}
+
+    @property
+    def adapted(self) -> bool:
+        """Whether an adapter draws, and not the base model alone."""
+        return bool(self.run or self.adapter)
 
     @property
     def total(self) -> int:
@@ -76,21 +85,47 @@ def complete(data: Path, request: DrawRequest) -> DrawRequest:
     """The request with everything in it that decides the pictures: save, base model, the subject's words.
 
     Raises:
-        BadInput, MissingModel: naming the field: a run that is not there or has no such save, {subject} without a
-            run, a base model that is not on this computer.
+        BadInput, MissingModel: naming the field: a run or an adapter that is not there, a save that it has not,
+            {subject} where nobody knows what it is, a base model that is not the adapter's or not on this computer.
     """
     from training import models
 
-    if request.run is None:
-        if PLACEHOLDER in request.prompt:
-            raise BadInput(
-                f"The prompt holds {PLACEHOLDER}, but no run was chosen.", "Choose one, or write the words.", "prompt"
-            )
-        found = {"step": None, "base": request.base or "embedded", "with_base": False}
+    if request.run and request.adapter:
+        raise BadInput("A run and an imported adapter were both chosen.", "Choose one of them.", "run")
+    if request.run:
+        found = _with_run(data, request)
+    elif request.adapter:
+        found = _with_adapter(data, request)
+    elif PLACEHOLDER in request.prompt:
+        raise BadInput(
+            f"The prompt holds {PLACEHOLDER}, but no run was chosen.", "Choose one, or write the words.", "prompt"
+        )
     else:
-        run = run_by_id(data, request.run)
-        step = saves.best_step(run) if request.step is None else request.step
-        saves.check_step(run, step)
-        found = {"step": step, "base": run.spec.base, "prompt": fill(request.prompt, run.spec.subject)}
+        found = {"step": None, "base": request.base or "embedded", "with_base": False}
     models.describe(found["base"], data)
     return request.model_copy(update=found)
+
+
+def _with_run(data: Path, request: DrawRequest) -> dict[str, Any]:
+    run = run_by_id(data, request.run)
+    step = saves.best_step(run) if request.step is None else request.step
+    saves.check_step(run, step)
+    return {"step": step, "base": run.spec.base, "prompt": fill(request.prompt, run.spec.subject)}
+
+
+def _with_adapter(data: Path, request: DrawRequest) -> dict[str, Any]:
+    source = sources.of_imported(data, request.adapter)
+    if request.base and request.base != source.base:
+        raise BadInput(
+            f"{source.title} was made for {source.base}, not for {request.base}.",
+            f"Leave the base model empty, or import its file again for {request.base}.",
+            "base",
+        )
+    if PLACEHOLDER in request.prompt and not source.trigger:
+        raise BadInput(
+            f"The prompt holds {PLACEHOLDER}, and no words are known that call {source.title}.",
+            "Write the words themselves.",
+            "prompt",
+        )
+    prompt = fill(request.prompt, source.trigger) if source.trigger else request.prompt
+    return {"step": None, "adapter": source.facts["adapter"], "base": source.base, "prompt": prompt}

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from app import attempts, devices
 from app.devices import Lease
-from app.drawings import Drawing
 from app.job import run_job, take_up, waiting
+from app.order import Order
 from training.errors import BadInput, Stopped, StudioError, Superseded
 from training.run import Run
 
@@ -62,8 +62,8 @@ def main(path: Path, attempt: int, job: Job = run_job) -> int:
 
 
 @contextlib.contextmanager
-def beating(run: Run | Drawing) -> Iterator[None]:
-    """Write a run's or drawing's heartbeat while inside, also while one long call goes on.
+def beating(run: Run | Order) -> Iterator[None]:
+    """Write a run's or order's heartbeat while inside, also while one long call goes on.
 
     A superseded run is left alone.
     """

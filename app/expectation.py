@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 from app.job import phase_seconds
 from app.pages.parts import words
+from training import jsonfile
+from training.errors import StudioError
 from training.run import Run
 from training.rundir import list_runs
 from training.spec import RunSpec
@@ -82,8 +83,8 @@ def _begun(data: Path) -> list[tuple[Run, dict[str, Any]]]:
     for run in list_runs(data)[:RUNS_LOOKED_AT]:
         try:
             if (run.path / "events.jsonl").stat().st_size:
-                found.append((run, json.loads((run.path / "spec.json").read_text("utf-8"))))
-        except (OSError, ValueError):  # not begun, deleted in this moment, or damaged
+                found.append((run, jsonfile.read(run.path / "spec.json")))
+        except (OSError, StudioError):  # not begun, deleted in this moment, or damaged
             continue
     return found
 
@@ -108,12 +109,18 @@ def _identity(run: Run) -> tuple[Path, float, int]:
 
 @functools.lru_cache(maxsize=64)  # the summary asks at every change of the form
 def _record(path: Path, changed: float, size: int) -> Record | None:
-    """What a run took; None before its first steps. changed, size: of its events, so that a longer run is read anew."""
+    """What a run took; None before its first steps, and for a damaged one.
+
+    changed, size: of its events, so that a longer run is read anew.
+    """
     run = Run(path)
     steps = run.events("step")
     if len(steps) < 2:
         return None
-    spec, seconds = run.spec, phase_seconds(run)
+    try:
+        spec, seconds = run.spec, phase_seconds(run)
+    except StudioError:
+        return None
     saves = max(1, len([step for step in run.checkpoints() if run.samples(step)]))
     pictures = saves * len(spec.sample.prompts) * len(spec.sample.seeds) * spec.sample.steps
     return Record(

@@ -43,6 +43,7 @@ WITH_EVERY_RUN = ("native", "kohya", "diffusers")  # what a run writes at its en
 CHECKED = ("kohya", "diffusers")  # what stock diffusers loads
 THUMBNAIL_PX = 256
 RECORD = "export.json"
+MADE = "made.json"  # what `app.making` wrote on demand, see there
 SD_VERSIONS = {768: "SD1", 1024: "SD2"}  # by the width of the text: AUTOMATIC1111's names
 
 
@@ -153,7 +154,7 @@ def _write(base, adapters: list, kind: str, path: Path, dtype: str, compact: int
 def _write_side_file(path: Path, run: Run, base) -> None:
     """The file that AUTOMATIC1111 reads beside a LoRA of the same name; it cannot use those of the toy model."""
     beside = path.with_suffix(".json")
-    if base.capabilities.embedded or beside.name == RECORD:
+    if base.capabilities.embedded or beside.name in (RECORD, MADE):
         return
     known = {
         "description": f"{run.spec.name}, made with DeLoRA Studio ({run.spec.adapter.method}).",
@@ -207,7 +208,8 @@ def finished_files(run: Run) -> list[Path]:
     """The exported files that can be downloaded; folders and unfinished ones are not among them."""
     folder = run.path / "adapter"
     files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in files if path.is_file() and not path.name.startswith(".") and path.name != RECORD]
+    files = [path for path in files if path.is_file() and not path.name.startswith(".")]
+    return [path for path in files if path.name not in (RECORD, MADE)]
 
 
 def metadata(run: Run, base, step: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app import attempts, devices
 from app.devices import Lease
-from training.errors import Stopped, StudioError, Superseded
+from training.errors import Stopped, Superseded
 from training.run import Run
 
 BEAT_SECONDS = 1.0
@@ -238,7 +238,7 @@ def _fail(run: Run, error: Exception) -> None:
         return
     with (run.path / "log.txt").open("a", encoding="utf-8") as log:
         log.write(traceback.format_exc())
-    told = isinstance(error, StudioError)
-    message = error.message if told else f"{type(error).__name__}: {error}"
-    remedy = error.remedy if told else "The whole report is in the run's log.txt."
-    run.set_state("failed", message=message, remedy=remedy, cause="error", **_ended(run))
+    from training.lifecycle import explain
+
+    message, remedy, cause = explain(error, run.latest_checkpoint(), run.state().memory)
+    run.set_state("failed", message=message, remedy=remedy, cause=cause, **_ended(run))

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from app import attempts
+from training import shortage
 from training.errors import BadInput
 from training.run import Run
 from training.states import RunState
@@ -42,9 +43,10 @@ def _verdict(run: Run, attempt: int, state: RunState, why: str, out_of_memory: b
         lost = step > (run.latest_checkpoint() or 0)
         return "stopped", {"message": f"{'Stopped before it could save.' if lost else 'Stopped.'} {saved}"}
     if out_of_memory:
+        told = f"{shortage.figures(state.memory)} " if state.memory else ""
         return "failed", {
-            "message": f"The computer ran out of memory and the system ended the training. {saved}",
-            "remedy": "Close other programs and resume, or try again with less memory.",
+            "message": f"The computer ran out of memory and the system ended the training. {told}{saved}",
+            "remedy": shortage.remedy(state.memory),
             "cause": "memory",
         }
     if state.name == "starting" and run.newest_attempt() < attempt and why == NO_WORD:

@@ -21,11 +21,13 @@ class Source:
 
     Attributes:
         base: the base model it was made on. trigger: the words that call its subject, "" where none are known.
-        facts: what a picture's settings say of it. run, step: set for a run's save; path: set for a file.
+        title: what a person calls it. facts: what a picture's settings say of it, alike for the same adapter only. run,
+        step: set for a run's save; path: set for a file.
     """
 
     base: str
     trigger: str
+    title: str
     facts: dict[str, Any]
     run: Run | None = None
     step: int | None = None
@@ -47,7 +49,10 @@ class Source:
         try:
             return delora.load(base.unet, self.path, name=name).to(base.unet.device)
         except ValueError as error:
-            raise BadInput(str(error), "Name the base model it was made for with --base.", field="adapter") from error
+            remedy = "Name the base model it was made for with --base."
+            if base.ref == self.base:
+                remedy = f"{self.base} is another model than it was: import the file again for the model that it fits."
+            raise BadInput(str(error), remedy, field="adapter") from error
 
 
 def of_run(data: Path, run_id: str, step: int | None = None) -> Source:
@@ -55,13 +60,25 @@ def of_run(data: Path, run_id: str, step: int | None = None) -> Source:
     run = open_run(data, run_id)
     step = saves.best_step(run) if step is None else step
     saves.check_step(run, step)
-    return Source(run.spec.base, run.spec.subject, {"run": run.id, "step": step}, run=run, step=step)
+    return Source(run.spec.base, run.spec.subject, run.name, {"run": run.id, "step": step}, run=run, step=step)
+
+
+def of_imported(data: Path, ref: str) -> Source:
+    """An imported adapter by its name, which is never a path. Raises BadInput where there is none."""
+    known = imported.find(data, ref)
+    if known is None or not imported.path_of(data, known).is_file():
+        raise BadInput(
+            f"There is no imported adapter {ref!r}.", "Choose another one; it may have been removed.", field="adapter"
+        )
+    path = imported.path_of(data, known)
+    return Source(known.base, known.trigger, known.name, {"adapter": known.slug}, path=path)
 
 
 def of_adapter(data: Path, ref: str) -> Source:
     """An imported adapter by its name, or a native file by its path. Raises BadInput where it is neither."""
-    known = imported.find(data, ref)
-    path = imported.path_of(data, known) if known else Path(ref)
+    if imported.find(data, ref):
+        return of_imported(data, ref)
+    path = Path(ref)
     if not path.is_file():
         raise BadInput(
             f"There is no imported adapter and no file {ref!r}.", "See `delora import --list`.", field="adapter"
@@ -72,8 +89,8 @@ def of_adapter(data: Path, ref: str) -> Source:
         header = read_header(path)
     except ValueError as error:
         raise BadInput(str(error), "`delora import` reads LoRA files of other programs.", field="adapter") from error
-    name = known.slug if known else path.name
-    return Source(header.get("base", "embedded"), header.get("trigger", ""), {"adapter": name}, path=path)
+    base, trigger = header.get("base", "embedded"), header.get("trigger", "")
+    return Source(base, trigger, path.stem, {"adapter": path.name}, path=path)
 
 
 def find(data: Path, ref: str) -> Source:

@@ -7,7 +7,7 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
-from app import gradioimport
+from app import gradioimport, importing
 from app.studio import Studio
 from training.pictures import LARGEST_FILE_MB
 
@@ -43,7 +43,7 @@ def application(studio: Studio, users: dict[str, str] | None = None):
         favicon_path=STATIC / "icon.svg",
         auth_dependency=(lambda request: request.scope.get("studio_user")) if users else None,
         allowed_paths=[],
-        max_file_size=LARGEST_FILE_MB * 10**6,
+        max_file_size=max(LARGEST_FILE_MB, importing.LARGEST_FILE_MB) * 10**6,
         footer_links=[],
         run_history=False,
         enable_monitoring=False,

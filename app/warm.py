@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app import saves
+from app import saves, sources
 from app.drawrequest import DrawRequest
 from training import sample
 from training.memory import is_out_of_memory, release
-from training.run import Run
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from app.sources import Source
     from delora import Adapter
     from training.models import BaseModel
 
@@ -28,21 +28,20 @@ class Warm:
         self.data = Path(data)
         self.base: BaseModel | None = None
         self.adapter: Adapter | None = None
-        self._save: tuple[str, int] | None = None  # the run and step that `adapter` is of
+        self._source: Source | None = None  # what `adapter` is of
         self._base_pictures: dict[tuple, list[Image.Image]] = {}  # those of the last request, for another strength
 
     def open(self, request: DrawRequest) -> None:
-        """Load the base model and the adapter of a completed request. Raises as `models.load_base` and `open_save`."""
+        """Load base model and adapter of a completed request. Raises as `models.load_base` and `Source.attach`."""
         if self.base is None or self.base.ref != request.base:
             self.close()
             self.base = saves.open_base(request.base, self.data)
-        wanted = None if request.run is None else (request.run, request.step)
-        if wanted != self._save:
+        source = _source(self.data, request)
+        if (source and source.facts) != (self._source and self._source.facts):
             self._take_off()
-            if wanted is not None:
-                run_id, step = wanted
-                self.adapter = saves.open_save(Run(self.data / "runs" / run_id), self.base, step)
-                self._save = wanted
+            if source is not None:
+                self.adapter = source.attach(self.base)
+                self._source = source
 
     def pictures(self, request: DrawRequest, tell: Callable[[float], None]) -> Iterator[tuple[str, dict, Image.Image]]:
         """Draw a request that `open` was called with: file name, facts and picture, each as soon as it is done.
@@ -52,11 +51,11 @@ class Warm:
                 ends the drawing.
         """
         earlier, self._base_pictures = self._base_pictures, {}
-        alike = request.model_copy(update={"run": None, "step": None, "strength": 0.0, "count": 1})
+        alike = request.model_copy(update={"run": None, "step": None, "adapter": None, "strength": 0.0, "count": 1})
         done = 0
         for start in range(0, request.count, BATCH):
             seeds = range(request.seed + start, request.seed + min(start + BATCH, request.count))
-            for kind in ("adapter", "base") if request.with_base else ("adapter" if request.run else "base",):
+            for kind in ("adapter", "base") if request.with_base else ("adapter" if request.adapted else "base",):
                 kept = earlier.get((seeds, alike)) if kind == "base" else None
                 images = kept or self._drawn(request, kind, seeds, lambda n, before=done: tell(before + n))
                 if kind == "base":
@@ -99,10 +98,17 @@ class Warm:
         settings = request.model_dump(include={"prompt", "negative", "steps", "guidance", "sampler"})
         facts = {**settings, "seed": seed, "size": image.width, "base": self.base.name, "strength": 0.0}
         if kind == "adapter":
-            facts |= {"strength": request.strength, "run": request.run, "step": request.step}
+            facts |= {"strength": request.strength, **self._source.facts}
         return facts
 
     def _take_off(self) -> None:
         if self.adapter is not None:
             self.adapter.detach()
-        self.adapter = self._save = None
+        self.adapter = self._source = None
+
+
+def _source(data: Path, request: DrawRequest) -> Source | None:
+    """What a completed request draws with; None for the base model alone."""
+    if request.run:
+        return sources.of_run(data, request.run, request.step)
+    return sources.of_imported(data, request.adapter) if request.adapter else None

@@ -69,6 +69,17 @@ def routes(studio: Studio) -> APIRouter:
                 return FileResponse(path, filename=name, media_type="application/octet-stream", headers=AGAIN)
         raise HTTPException(404)
 
+    @router.get("/save/{run}/{step}")
+    def save(run: str, step: int) -> FileResponse:
+        from app.damaged import adapter_file
+        from training.run import Run
+
+        path = adapter_file(Run(data / "runs" / _id(run)), step)
+        if not path.is_file():
+            raise HTTPException(404)
+        name = f"{run}-step-{step}.safetensors"
+        return FileResponse(path, filename=name, media_type="application/octet-stream", headers=AGAIN)
+
     return router
 
 

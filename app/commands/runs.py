@@ -1,14 +1,16 @@
 """`delora runs`: list, show, report on and delete what has been trained."""
 
+import contextlib
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app import remove
+from app import damaged, remove
 from app.commands.common import Data, Json, answer, command, default_data, table
 from training import rundir
+from training.errors import StudioError
 
 app = typer.Typer(no_args_is_help=True, help="List, show, report on and delete runs.")
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id (or the path of its folder).")]
@@ -17,21 +19,33 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id (or the pa
 @app.command("list")
 @command
 def list_runs(data: Data = default_data(), as_json: Json = False) -> None:
-    """List all runs, newest first."""
-    runs = [summary(run) for run in rundir.list_runs(data)]
+    """List all runs, newest first; folders of runs that cannot be read are told below them."""
+    runs, broken = [], []
+    for run in rundir.list_folders(data):
+        try:
+            runs.append(summary(run))
+        except StudioError:
+            if found := damaged.look(run):
+                broken.append(found)
     headings = ["id", "name", "state", "step", "method", "base", "likeness"]
     rows = [
         [r["id"], r["name"], r["state"], f"{r['step']}/{r['steps']}", r["method"], r["base"], percent(r["likeness"])]
         for r in runs
     ]
-    answer(as_json, {"runs": runs}, table(headings, rows) if rows else f"No runs in {data} yet. Try `delora demo`.")
+    lines = [table(headings, rows)] if rows else []
+    lines += [_damaged_words(found) for found in broken]
+    document = {"runs": runs, "damaged": [_damaged_document(found) for found in broken]}
+    answer(as_json, document, "\n\n".join(lines) or f"No runs in {data} yet. Try `delora demo`.")
 
 
 @app.command("show")
 @command
 def show(run_id: RunId, data: Data = default_data(), as_json: Json = False) -> None:
-    """Show one run: state, scores of each save, the recommended one, its files."""
+    """Show one run: state, scores of each save, the recommended one, its files; of a damaged one what is left."""
     run = rundir.open_run(data, run_id)
+    if found := damaged.look(run):
+        answer(as_json, _damaged_document(found), _damaged_words(found))
+        return
     scores = run.scores()
     document = {**summary(run), "path": str(run.path), "spec": run.spec.model_dump(mode="json"), "scores": scores}
     document["files"] = [str(path) for path in exports(run)]
@@ -77,8 +91,8 @@ def delete(
 
 
 def summary(run: rundir.Run) -> dict:
-    """What a list says about a run."""
-    state, spec, scores = run.state(), run.spec, run.scores()
+    """What a list says about a run. Raises BadInput for a damaged one."""
+    state, spec, scores = run.state(), run.spec, _scores(run)
     step = scores and scores["recommendation"]["step"]
     return {
         "id": run.id,
@@ -94,6 +108,24 @@ def summary(run: rundir.Run) -> dict:
         "updated": state.updated,
         "message": state.message,
     }
+
+
+def _scores(run: rundir.Run) -> dict | None:
+    """The run's scores; None also where they cannot be read: the rest of it can."""
+    with contextlib.suppress(StudioError):
+        return run.scores()
+    return None
+
+
+def _damaged_document(found: damaged.Damaged) -> dict:
+    left = {"pictures": found.pictures, "saves": found.saves, "files": found.files}
+    about = {"id": found.run.id, "name": found.name, "state": "damaged", "path": str(found.run.path)}
+    return {**about, "message": " ".join((*found.faults, *found.remedies)), "left": left}
+
+
+def _damaged_words(found: damaged.Damaged) -> str:
+    told = f"{found.run.id} is damaged. {found.message}"
+    return f"{told}\n{found.left} To delete it: delora runs delete {found.run.id}"
 
 
 def exports(run: rundir.Run) -> list[Path]:

@@ -1,8 +1,8 @@
 """Engines: where jobs wait and run. Four verbs, behind which stands this computer's queue or a cluster's.
 
 An engine carries a run's id and an attempt number and nothing else: what a job does lies in the run folder, and
-state.json is the truth about it. `app.reconcile` makes the two agree. Jobs of the generate queue carry a drawing's id
-and the attempt 1 (see `app.drawings`).
+state.json is the truth about it. `app.reconcile` makes the two agree. Jobs of the generate queue carry an order's id (a
+drawing's, an export's, see `app.orders`) and the attempt 1.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from training.errors import BadInput
 
 Kind = Literal["train", "generate"]
 KINDS: tuple[Kind, ...] = ("train", "generate")
+ORDERS = ("drawings", "exports", "imports")  # folders of what the generate queue's jobs work on
 ENGINES = {"local": "app.engines.local:LocalEngine"}  # name -> module:class
 
 
@@ -103,13 +104,14 @@ def open_engine(data: Path, name: str | None = None) -> Engine:
 
 
 def job_folder(data: Path, name: str) -> Path:
-    """The folder that the job of that name works on: a drawing's or else a run's, whether it is there or not."""
-    drawing, run = (Path(data) / kind / split_name(name)[0] for kind in ("drawings", "runs"))
-    return drawing if drawing.is_dir() else run
+    """The folder that the job of that name works on: an order's or else a run's, whether it is there or not."""
+    name = split_name(name)[0]
+    orders = (Path(data) / kind / name for kind in ORDERS)
+    return next((order for order in orders if order.is_dir()), Path(data) / "runs" / name)
 
 
 def job_name(run: str, attempt: int) -> str:
-    """The name of a job, run.attempt; a drawing's id stands in the run's place."""
+    """The name of a job, run.attempt; an order's id stands in the run's place."""
     return f"{run}.{attempt}"
 
 

@@ -38,7 +38,7 @@ def build(studio: Studio) -> None:
     def stop(id: str) -> dict[str, Any]:
         """Have a run save and stop, or a drawing stop; returns its status."""
         if drawings.ID.fullmatch(id):
-            _told(lambda: control.stop_drawing(data, drawings.open_drawing(data, id), engine))
+            _told(lambda: control.stop_order(data, drawings.open_drawing(data, id), engine))
             return status(id)
         return _told(lambda: actions.stop(data, id, engine))
 

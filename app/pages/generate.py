@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import gradio as gr
 
-from app import control, drawings, saves
-from app.drawrequest import SAMPLER_TITLES, parse_request
+from app import control, drawings, imported, saves, sources
+from app.drawrequest import SAMPLER_TITLES, DrawRequest, parse_request
+from app.pages import imports, reuse
 from app.pages.act import acting, part, shown_error
 from app.pages.live import QUIET, live, query
-from app.pages.parts import cards, drawn, words
+from app.pages.parts import drawn, summaries, words
 from app.studio import Studio
 from training import models
 from training.errors import StudioError
 from training.rundir import run_by_id
 
 EARLIER = 12
+STRONGEST, MOST = 1.5, 16  # of the sliders; what was drawn by other ways may be more
 CLOSED = "The base model alone"
 FORM = (
     "run",
@@ -44,6 +47,12 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             standing, facts = part(js_on_load=acting("stop")), part(js_on_load=acting())
         with gr.Column(scale=2):
             form, chip, said, draw = _form()
+            reuse.build(
+                studio,
+                [*form.values(), chip],
+                lambda found: _filled(studio, found.request, keep_adapter=bool(found.missing)),
+            )
+            imports.build(studio, page)
     history = part(js_on_load=acting())
 
     def look(request: gr.Request, shown: str, chosen: int) -> list[Any]:
@@ -66,7 +75,9 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         """The newest drawing, and the form for the run that the address names."""
         found = drawings.list_drawings(studio.data)
         wanted, step = query(request, "run"), query(request, "step")
-        run = wanted or next((s.id for s in cards.summaries(studio.data) if s.state == "done"), "")
+        if adapter := query(request, "adapter"):
+            wanted = drawn.IMPORTED + adapter
+        run = wanted or next((s.id for s in summaries.summaries(studio.data) if s.state == "done"), "")
         return [found[0].id if found else "", *_for_run(studio, run, int(step) if step.isdecimal() else None)]
 
     def picked(run: str) -> list[Any]:
@@ -75,27 +86,24 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     def pressed(*values: Any) -> list[Any]:
         """Draw: the new drawing, or what is wrong."""
         try:
-            given = {name: value for name, value in zip(FORM, values, strict=True) if value not in (None, "")}
-            drawing = control.draw(
-                studio.data, parse_request({**given, "prompt": given.get("prompt", "")}), studio.engine
-            )
+            given = drawn.from_form(dict(zip(FORM, values, strict=True)))
+            drawing = control.draw(studio.data, parse_request(given), studio.engine)
         except StudioError as error:
             return [gr.skip(), gr.skip(), shown_error(error)]
         return [drawing.id, 0, ""]
 
     def act(event: gr.EventData, shown: str, chosen: int, prompt: str) -> list[Any]:
-        """A button in one of the parts: shown drawing, chosen picture, and the form's values."""
-        same = [gr.skip()] * len(FORM)
+        """A button in one of the parts: shown drawing, chosen picture, the form's values and the chip."""
+        same = [gr.skip()] * (len(FORM) + 1)
         if event.act == "choose":
             return [shown, int(event.number), *same]
         if event.act == "open":
             return [event.drawing, 0, *same]
         drawing = _drawing(studio, shown)
         if event.act == "stop" and drawing:
-            control.stop_drawing(studio.data, drawing, studio.engine)
+            control.stop_order(studio.data, drawing, studio.engine)
         if event.act == "reuse" and drawing:
-            values = drawn.as_form(drawing.request())
-            return [shown, chosen, *(values[name] if values[name] is not None else "" for name in FORM)]
+            return [shown, chosen, *_filled(studio, drawing.request())]
         return [shown, chosen, *same]
 
     def write(event: gr.EventData, prompt: str) -> str:
@@ -107,7 +115,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         again, [shown, chosen], parts, **QUIET
     )
     for source in (thumbnails, standing, facts, history):
-        source.click(act, [shown, chosen, form["prompt"]], [shown, chosen, *form.values()], **QUIET).then(
+        source.click(act, [shown, chosen, form["prompt"]], [shown, chosen, *form.values(), chip], **QUIET).then(
             again, [shown, chosen], parts, **QUIET
         )
     chip.click(write, form["prompt"], form["prompt"], **QUIET)
@@ -122,14 +130,14 @@ def _form() -> tuple[dict[str, Any], gr.HTML, gr.HTML, gr.Button]:
     chip = part(js_on_load=acting())
     form["strength"] = gr.Slider(
         0,
-        1.5,
+        STRONGEST,
         value=1.0,
         step=0.05,
         label="Strength",
         info="0 is the base model, exactly. 1 is as trained. Above 1 the picture can leave the limit.",
         elem_id="ds-strength",
     )
-    form["count"] = gr.Slider(1, 16, value=4, step=1, label="Pictures", elem_id="ds-count")
+    form["count"] = gr.Slider(1, MOST, value=4, step=1, label="Pictures", elem_id="ds-count")
     draw = gr.Button("Draw", variant="primary", elem_id="ds-draw")
     said = part()
     with gr.Accordion("More", open=False):
@@ -154,23 +162,46 @@ def _drawing(studio: Studio, drawing_id: str) -> drawings.Drawing | None:
 
 
 def _for_run(studio: Studio, run_id: str, step: int | None) -> list[Any]:
-    """Updates of run, step, prompt and chip for a run, "" for the base model alone."""
-    choices = [(f"{s.name} ({words.method(s.method)})", s.id) for s in cards.summaries(studio.data) if s.step]
-    try:
-        run = run_by_id(studio.data, run_id) if run_id else None
-        steps = run.checkpoints() if run else []
-        best = saves.best_step(run) if steps else None
-        spec = run.spec if run else None
-    except StudioError:
-        run, steps, best, spec = None, [], None, None
+    """Updates of run, step, prompt and chip for a run or an imported adapter, "" for the base model alone."""
+    choices = [(f"{s.name} ({words.method(s.method)})", s.id) for s in summaries.summaries(studio.data) if s.step]
+    choices += [(f"{a.name} (imported)", drawn.IMPORTED + a.slug) for a in imported.list_imported(studio.data)]
+    value, steps, best, subject, prompt = _chosen(studio, run_id)
     labels = [(f"Step {s}{' (recommended)' if s == best else ''}", s) for s in steps]
-    prompt = spec.prompt(spec.sample.prompts[0]) if spec else _plain(studio)
+    save = step if step in steps else best or ""
     return [
-        gr.update(choices=[(CLOSED, ""), *choices], value=run.id if run else ""),
-        gr.update(choices=labels or [("–", "")], value=step if step in steps else best or "", visible=bool(run)),
+        gr.update(choices=[(CLOSED, ""), *choices], value=value),
+        gr.update(choices=labels or [("–", "")], value=save, visible=bool(steps)),
         gr.update(value=prompt),
-        drawn.chip(run),
+        drawn.chip(subject),
     ]
+
+
+def _filled(studio: Studio, request: DrawRequest, *, keep_adapter: bool = False) -> list[Any]:
+    """The form's values for a request, and the chip. keep_adapter: what is drawn with stays as it is chosen."""
+    values = {name: "" if value is None else value for name, value in drawn.as_form(request).items()}
+    strength = request.strength
+    values["strength"] = gr.update(value=strength, minimum=min(0, strength), maximum=max(STRONGEST, strength))
+    values["count"] = gr.update(value=request.count, maximum=max(MOST, request.count))
+    if keep_adapter:
+        values |= dict.fromkeys(("run", "step", "base"), gr.skip())
+        return [*(values[name] for name in FORM), gr.skip()]
+    values["run"], values["step"], _, chip = _for_run(studio, values["run"], request.step)
+    return [*(values[name] for name in FORM), chip]
+
+
+def _chosen(studio: Studio, run_id: str) -> tuple[str, list[int], int | None, str, str]:
+    """Of a run or an imported adapter: its value in the form, saves, the best of these, words and a first prompt."""
+    with contextlib.suppress(StudioError):
+        if run_id.startswith(drawn.IMPORTED):
+            source = sources.of_imported(studio.data, run_id.removeprefix(drawn.IMPORTED))
+            prompt = f"a {source.trigger}" if source.trigger else _plain(studio)
+            return drawn.IMPORTED + source.facts["adapter"], [], None, source.trigger, prompt
+        if run_id:
+            run = run_by_id(studio.data, run_id)
+            spec, steps = run.spec, run.checkpoints()
+            best = saves.best_step(run) if steps else None
+            return run.id, steps, best, spec.subject, spec.prompt(spec.sample.prompts[0])
+    return "", [], None, "", _plain(studio)
 
 
 def _plain(studio: Studio) -> str:

@@ -7,10 +7,24 @@ from html import escape
 import gradio as gr
 
 from app import again, control, draft
+from app.damaged import look as look_at
 from app.exporting import main_file
+from app.pages import runformats
 from app.pages.act import acting, goto, part, shown_error
 from app.pages.live import QUIET, live, query
-from app.pages.parts import actions, details, distance, downloads, filmstrip, follow, header, links, scores
+from app.pages.parts import (
+    actions,
+    damaged,
+    details,
+    distance,
+    downloads,
+    filmstrip,
+    follow,
+    formats,
+    header,
+    links,
+    scores,
+)
 from app.studio import Studio
 from app.web import user_of
 from training import rundir
@@ -38,14 +52,15 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         part("<p><b>Delete this run</b> with all its pictures, saves and files? This cannot be undone.</p>")
         sure = gr.Button("Delete it", variant="stop", scale=0, min_width=120)
         not_sure = gr.Button("Keep it", scale=0, min_width=120)
-    files, film, score, moved, more = part(), part(), part(), part(), part()
+    files, other = part(), runformats.build(studio)
+    film, score, moved, more = part(), part(), part(), part()
     where = gr.Textbox(visible=False)
 
     def look(request: gr.Request) -> list[str]:
         try:
             view = follow.view(_run(studio, request), studio.engine)
         except StudioError as error:
-            return [GONE.format(words=escape(str(error))), *[""] * 9]
+            return _unreadable(studio, request, error)
         return [
             f"<h1 data-page-title='{escape(view.name, quote=True)}'>{escape(view.name)}</h1>{header.facts(view)}",
             header.life(view),
@@ -53,6 +68,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             _buttons(view),
             header.block(view),
             downloads.section(view),
+            formats.section(view, studio.data),
             filmstrip.section(view),
             scores.section(view),
             distance.section(view),
@@ -89,7 +105,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             return shown_error(error), ""
         return "<p role='status'>Deleted.</p>", "/runs"
 
-    live(page, look, [top, life, phases, buttons, state, files, film, score, moved, more])
+    live(page, look, [top, life, phases, buttons, state, files, other, film, score, moved, more])
     for pressed in (buttons, said):
         pressed.click(act, None, [said, where, naming, asking, name], **QUIET).then(None, where, None, js=goto())
     gr.on([keep.click, name.submit], rename, name, [said, naming], **QUIET)
@@ -100,6 +116,18 @@ def build(studio: Studio, page: gr.Blocks) -> None:
 def _run(studio: Studio, request: gr.Request) -> Run:
     """The run that the page's address names."""
     return rundir.run_by_id(studio.data, query(request, "id"))
+
+
+def _unreadable(studio: Studio, request: gr.Request, error: StudioError) -> list[str]:
+    """The page of a run that is damaged, or not there at all."""
+    try:
+        found = look_at(_run(studio, request))
+    except StudioError:
+        found = None
+    if found is None:
+        return [GONE.format(words=escape(str(error))), *[""] * 10]
+    told = [damaged.buttons(), damaged.block(found), damaged.downloads(found)]
+    return [damaged.title(found), "", "", *told, *[""] * 5]
 
 
 def _do(studio: Studio, request: gr.Request, run: Run, key: str) -> tuple[str, str]:

@@ -6,9 +6,10 @@ from html import escape
 
 import gradio as gr
 
+from app import damaged
 from app.pages.act import acting, goto, part, shown_error
 from app.pages.live import QUIET, live
-from app.pages.parts import cards, compare, links, words
+from app.pages.parts import cards, compare, links, summaries, words
 from app.remove import check, remove_run
 from app.studio import Studio
 from training import rundir
@@ -40,7 +41,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     where = gr.Textbox(visible=False)
 
     def look(request: gr.Request, text: str, state: str, number: int, ticked: list[str]) -> list[str]:
-        shown = cards.page(cards.summaries(studio.data), number, text or "", state or "")
+        shown = cards.page(summaries.summaries(studio.data), number, text or "", state or "")
         return [cards.grid(shown, ticked), _pager(shown), _ticks(ticked)]
 
     def again(text: str, state: str, number: int, ticked: list[str]) -> list[str]:
@@ -51,8 +52,9 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         key, run_id = event.act, event._data.get("run", "")
         if key == "tick":
             others = [other for other in ticked if other != run_id]
+            ticked[:] = [*others, run_id] if event.checked else others  # in place: the next tick may not wait for this
             return (
-                [*others, run_id] if event.checked else others,
+                ticked,
                 run_id,
                 gr.skip(),
                 gr.skip(),
@@ -114,8 +116,8 @@ def _question(run: Run) -> str:
     size = words.size(sum(path.stat().st_size for path in files))
     saves = words.counted(len(run.checkpoints()), "save")
     return (
-        f"<p><b>Delete {escape(run.name)}?</b> {words.counted(pictures, 'picture')}, {saves} and its exported files "
-        f"go, {size} in all. This cannot be undone.</p>"
+        f"<p><b>Delete {escape(damaged.name(run))}?</b> {words.counted(pictures, 'picture')}, {saves} and its exported "
+        f"files go, {size} in all. This cannot be undone.</p>"
     )
 
 

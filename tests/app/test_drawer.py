@@ -136,7 +136,7 @@ def test_a_drawing_waits_for_the_next_save_and_the_training_goes_on_after_it(stu
 
     waiting = studio.draw()
     studio.until_drawing(waiting, "waiting")
-    control.stop_drawing(studio.data, waiting, studio.engine)
+    control.stop_order(studio.data, waiting, studio.engine)
     assert studio.until_drawing(waiting, "stopped", "done").name == "stopped"
 
 
@@ -144,7 +144,7 @@ def test_a_drawing_stops_between_two_steps_of_the_sampler(studio):
     studio.start_worker("studio")
     drawing = studio.draw(steps=200, count=64)
     until(lambda: drawing.state().done > 0, lambda: f"{drawing.state()}\n{studio.said()}")
-    control.stop_drawing(studio.data, drawing, studio.engine)
+    control.stop_order(studio.data, drawing, studio.engine)
     assert studio.until_drawing(drawing, "stopped", "done").name == "stopped"
     assert 0 < drawing.state().done < 64 and not list(drawing.path.glob("*.part"))
 
@@ -156,7 +156,7 @@ def test_a_killed_worker_takes_the_drawing_along_and_what_waits_is_drawn_by_the_
     until(lambda: drawing.state().done > 0, lambda: f"{drawing.state()}\n{studio.said()}")
     kill(worker.pid)
     state = studio.until_drawing(drawing, "failed")
-    assert state.message == "The worker ended while this was being drawn." and state.pid is None
+    assert state.message == "The worker ended before the pictures were done." and state.pid is None
     until(lambda: not studio.drawers())
     assert waiting.state().name == "queued"
     studio.start_worker("studio")

@@ -133,7 +133,7 @@ def test_only_the_newest_are_kept_and_none_that_is_open(tmp_path):
             made[i].set_state("stopped")
         time.sleep(0.002)
     assert [drawing.id for drawing in drawings.list_drawings(tmp_path)] == [drawing.id for drawing in made[::-1]]
-    assert drawings.prune(tmp_path, keep=2) == [made[2].id, made[0].id]
+    assert drawings.Drawing.prune(tmp_path, keep=2) == [made[2].id, made[0].id]
     assert [drawing.id for drawing in drawings.list_drawings(tmp_path)] == [made[i].id for i in (4, 3, 1)]
     assert not list((tmp_path / "drawings").glob(".*"))
 
@@ -142,7 +142,7 @@ def test_a_waiting_drawing_is_taken_out_of_the_queue(tmp_path):
     engine = LocalEngine(tmp_path)
     first, second = (control.draw(tmp_path, ask(), engine) for _ in range(2))
     assert engine.poll() == {job_name(first.id, 1): Waiting(0), job_name(second.id, 1): Waiting(1)}
-    control.stop_drawing(tmp_path, first, engine)
+    control.stop_order(tmp_path, first, engine)
     assert (first.state().name, first.state().message) == ("stopped", "Removed from the queue.")
     assert list(engine.poll()) == [job_name(second.id, 1)] and not (tmp_path / "runs").exists()
 

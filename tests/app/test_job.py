@@ -233,3 +233,16 @@ def test_a_base_model_that_is_gone_fails_with_words(tmp_path, judges):
     with pytest.raises(MissingModel):
         run_job(run.path, **judges)
     assert run.state().name == "failed" and "gone" in run.state().message
+
+
+def test_memory_that_runs_out_before_training_is_told_as_such(tmp_path, tiny_folder, judges, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    run = new_run(tmp_path, tiny_folder)
+    monkeypatch.setattr("app.saves.open_base", full)
+    with pytest.raises(MemoryError):
+        run_job(run.path, **judges)
+    state = run.state()
+    assert (state.name, state.cause) == ("failed", "memory")
+    assert state.message == "Memory ran out." and "Close other programs and resume" in state.remedy

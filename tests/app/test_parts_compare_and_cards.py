@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import handmade
 import pytest
 
-from app.pages.parts import cards, compare, follow
+from app.pages.parts import cards, compare, follow, summaries
 from training import rundir
 
 
@@ -102,13 +102,13 @@ def test_runs_not_ended_come_first_then_the_newest(tmp_path):
     runs = {state: handmade.put(handmade.run(tmp_path, state), state) for state in states}
     for index, (state, run) in enumerate(runs.items()):
         runs[state] = run.path.rename(run.path.with_name(f"20261101-00000{index}-{state}-0000"))
-    found = [card.state for card in cards.summaries(tmp_path)]
+    found = [card.state for card in summaries.summaries(tmp_path)]
     assert found == ["starting", "running", "queued", "interrupted", "stopped", "failed", "done"]
 
 
 def test_a_card_shows_the_recommended_save(tmp_path):
     run = handmade.finished(tmp_path)
-    (card,) = cards.summaries(tmp_path)
+    (card,) = summaries.summaries(tmp_path)
     assert (card.name, card.state, card.recommended, card.step, card.method) == ("Biscuit", "done", 8, 16, "delora")
     assert card.likeness == pytest.approx(75) and card.thumbnail == f"/studio/picture/{run.id}/step-000008/00-00.png"
     html = cards.card(card)
@@ -118,43 +118,46 @@ def test_a_card_shows_the_recommended_save(tmp_path):
 
 def test_before_a_recommendation_the_newest_pictures_or_the_subjects_own_are_shown(tmp_path):
     run = handmade.run(tmp_path)
-    assert cards.summaries(tmp_path)[0].thumbnail == f"/studio/picture/{run.id}/dataset/00.png"
+    assert summaries.summaries(tmp_path)[0].thumbnail == f"/studio/picture/{run.id}/dataset/00.png"
     handmade.train(run, 8)
-    card = cards.summaries(tmp_path)[0]
+    card = summaries.summaries(tmp_path)[0]
     assert card.thumbnail.endswith("step-000008/00-00.png") and "No recommendation yet" in cards.card(card)
 
 
 def test_what_changed_is_read_again_and_nothing_else(tmp_path, monkeypatch):
     runs = [handmade.finished(tmp_path) for _ in range(3)]
-    cards.summaries(tmp_path)
+    summaries.summaries(tmp_path)
     read = []
-    original = cards._read
-    monkeypatch.setattr(cards, "_read", lambda path: read.append(path.name) or original(path))
-    cards.summaries(tmp_path)
-    assert read == []
+    original = summaries._read
+    monkeypatch.setattr(summaries, "_read", lambda path: read.append(path.name) or original(path))
+    looked, changed = [], summaries._changed
+    monkeypatch.setattr(summaries, "_changed", lambda path: looked.append(path) or changed(path))
+    summaries.summaries(tmp_path)
+    assert read == [] and len(looked) == 4 * len(runs)
     handmade.put(runs[1], "failed")
-    assert [card.state for card in cards.summaries(tmp_path) if card.id == runs[1].id] == ["failed"]
+    assert [card.state for card in summaries.summaries(tmp_path) if card.id == runs[1].id] == ["failed"]
     handmade.score(runs[2], {4: (0.8, 1.0)})
     runs[0].rename("Renamed")
-    found = {card.id: card for card in cards.summaries(tmp_path)}
+    found = {card.id: card for card in summaries.summaries(tmp_path)}
     assert found[runs[2].id].recommended == 4 and found[runs[0].id].name == "Renamed"
     assert sorted(read) == sorted(run.id for run in runs)
 
 
-def test_damaged_and_unfinished_folders_are_passed_over(tmp_path):
-    assert cards.summaries(tmp_path) == []
+def test_unfinished_folders_are_passed_over_and_damaged_ones_are_shown(tmp_path):
+    assert summaries.summaries(tmp_path) == []
     good, damaged, old = (handmade.run(tmp_path) for _ in range(3))
     (damaged.path / "state.json").write_text("{")
     (old.path / "spec.json").write_text("{}")
     (tmp_path / "runs" / ".half.part").mkdir()
     (tmp_path / "runs" / "stray.txt").write_text("")
-    assert [card.id for card in cards.summaries(tmp_path)] == [good.id]
+    found = {card.id: card.state for card in summaries.summaries(tmp_path)}
+    assert found == {good.id: "queued", damaged.id: "damaged", old.id: "damaged"}
 
 
 def test_the_filter_takes_words_and_states(tmp_path):
     handmade.finished(tmp_path, "Biscuit the dog")
     handmade.live(handmade.run(tmp_path, "Rex", "lora"))
-    found = cards.summaries(tmp_path)
+    found = summaries.summaries(tmp_path)
 
     def names(**how):
         return [card.name for card in cards.page(found, **how).cards]
@@ -168,8 +171,8 @@ def test_the_filter_takes_words_and_states(tmp_path):
 
 def test_pages_hold_24_and_a_number_beyond_them_is_the_last(tmp_path):
     run = handmade.run(tmp_path)
-    one = cards.summaries(tmp_path)[0]
-    many = [cards.Summary(**{**vars(one), "id": f"{i:03d}"}) for i in range(50)]
+    one = summaries.summaries(tmp_path)[0]
+    many = [summaries.Summary(**{**vars(one), "id": f"{i:03d}"}) for i in range(50)]
     shown = cards.page(many, 2)
     assert ([card.id for card in shown.cards][0], len(shown.cards), shown.pages) == ("024", 24, 3)
     assert [card.id for card in cards.page(many, 9).cards] == ["048", "049"] and cards.page(many, -1).number == 1
@@ -178,11 +181,11 @@ def test_pages_hold_24_and_a_number_beyond_them_is_the_last(tmp_path):
 
 def test_a_card_is_escaped_and_names_its_buttons(tmp_path):
     run = handmade.put(handmade.run(tmp_path, "<b>x</b>"), "done")
-    html = cards.grid(cards.page(cards.summaries(tmp_path)), {run.id})
+    html = cards.grid(cards.page(summaries.summaries(tmp_path)), {run.id})
     assert "<b>" not in html and "&lt;b&gt;x" in html
     assert re.search('data-act="tick"[^>]* checked', html) and 'aria-label="Delete &lt;b&gt;x' in html
-    live = cards.summaries(tmp_path)[0]
-    assert "Delete" not in cards.card(cards.Summary(**{**vars(live), "state": "running"}))
+    live = summaries.summaries(tmp_path)[0]
+    assert "Delete" not in cards.card(summaries.Summary(**{**vars(live), "state": "running"}))
 
 
 def test_a_thousand_runs_are_quick(tmp_path):
@@ -193,12 +196,12 @@ def test_a_thousand_runs_are_quick(tmp_path):
         for name in ("spec.json", "state.json", "scores.json", "samples", "dataset"):
             (copy / name).symlink_to(run.path / name)
     began = time.process_time()
-    assert len(cards.summaries(tmp_path)) == 1000
+    assert len(summaries.summaries(tmp_path)) == 1000
     cold = time.process_time() - began
 
     def again():
         began = time.process_time()
-        cards.grid(cards.page(cards.summaries(tmp_path), 2, "bisc"))
+        cards.grid(cards.page(summaries.summaries(tmp_path), 2, "bisc"))
         return time.process_time() - began
 
     warm = min(again() for _ in range(5))

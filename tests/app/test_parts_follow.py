@@ -289,7 +289,7 @@ def test_a_look_at_an_unchanged_run_of_a_thousand_steps_costs_little(tmp_path):
 
 
 def test_the_parts_import_nothing_heavy():
-    names = "follow header filmstrip scores distance details compare cards downloads".split()
+    names = "follow header filmstrip scores distance details compare cards downloads formats drawn".split()
     heavy = {"torch", "diffusers", "transformers", "matplotlib", "gradio", "numpy", "PIL"}
     code = f"import sys; from app.pages.parts import {', '.join(names)}; print(*sorted(sys.modules.keys() & {heavy!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -9,7 +9,8 @@ import pytest
 
 from app.pages.parts import details, distance, downloads, filmstrip, follow, header, phases, scores
 from app.pages.parts.waiting import Place
-from training import presets, spec
+from training import lifecycle, presets, spec
+from training.shortage import Need
 
 NASTY = '<b>x</b> "q" & <script>alert(1)</script>'
 
@@ -125,6 +126,40 @@ def test_nan_offers_the_last_good_save_and_never_the_same_numbers_again(tmp_path
     use = next(action for action in header.actions(follow.view(run)) if action.key == "use")
     assert (use.label, use.step) == ("Draw with step 8", 8)
     assert header.actions(follow.view(run))[0].label == "New run from step 8 at half the learning rate"
+
+
+NEED = {"device": "cuda", "needed_gb": 9.24, "free_gb": 7.1, "total_gb": 8.0, "size_px": 512}
+NEED |= {"micro_batch": 2, "checkpointing": False}
+
+
+@pytest.mark.parametrize(
+    ("fix", "label", "words"),
+    [
+        (
+            {"batch_size": 1, "gradient_accumulation": 2, "gradient_checkpointing": True},
+            "Try again with less memory",
+            "1 picture at once and gradient checkpointing, about 5.8 GB and 30 % slower",
+        ),
+        ({"resolution": 384}, "Try again with pictures of 384 pixels", "384 pixels instead of 512, about 5.8 GB"),
+        ({}, None, "a smaller batch, resolution or rank"),
+    ],
+)
+def test_out_of_memory_is_told_in_figures_with_the_fix_as_a_button(tmp_path, fix, label, words):
+    need = Need(**NEED, fix=fix, fix_gb=5.8 if fix else None)
+    run = handmade.train(handmade.run(tmp_path), 9)
+    message, remedy, cause = lifecycle.explain(MemoryError(), 8, need)
+    handmade.put(run, "failed", message=message, remedy=remedy, cause=cause, memory=need)
+    words_told = told(run)
+    for expected in ("9.2 GB of graphics memory with 2 pictures at once", "7.1 of 8.0 GB were free", words):
+        assert expected in words_told, expected
+    assert "Saved up to step 8." in words_told
+    first = header.actions(follow.view(run))[0]
+    assert (first.label, first.key) == ((label, "resume_less_memory") if fix else ("Resume from step 8", "resume"))
+    assert "9.2 GB with 2 pictures at once" in details.section(follow.view(run))
+    if fix:
+        changes = header.changes(follow.view(run), "resume_less_memory")
+        made = spec.parse(presets.merged(run.spec.model_dump(), changes))
+        assert {key: getattr(made, key) for key in fix} == fix and made.start_step == 8
 
 
 def test_with_nothing_left_to_reduce_less_memory_is_not_offered(tmp_path):

@@ -13,6 +13,7 @@ from app.engines import Gone, Running, Waiting
 from app.reconcile import Reconciler
 from training.errors import BadInput, Superseded
 from training.run import Run
+from training.shortage import Need
 from training.states import this_process
 
 
@@ -242,4 +243,14 @@ def test_memory_that_ran_out_is_said(tmp_path, dead_pid):
     run.begin_attempt()
     state = outcome.settle(run, 1, out_of_memory=True)
     assert (state.name, state.cause) == ("failed", "memory")
-    assert "ran out of memory" in state.message and "less memory" in state.remedy
+    assert "ran out of memory" in state.message and "a smaller batch" in state.remedy
+
+
+def test_memory_that_ran_out_is_said_in_the_figures_of_the_trainings_beginning(tmp_path, dead_pid):
+    figures = {"needed_gb": 9.2, "free_gb": 7.1, "total_gb": 8.0, "micro_batch": 2, "checkpointing": False}
+    need = Need(device="cpu", size_px=512, fix={"batch_size": 1}, **figures)
+    run = at_work(make_run(tmp_path), "running", pid=dead_pid, pid_started=1.0, memory=need)
+    run.begin_attempt()
+    state = outcome.settle(run, 1, out_of_memory=True)
+    assert "about 9.2 GB of memory" in state.message and "7.1 of 8.0 GB were free" in state.message
+    assert "1 picture at once" in state.remedy and "Nothing is saved yet." in state.message

@@ -1,13 +1,19 @@
 """Every page: no error in the console, no request that leaves the computer, no serious fault that axe-core finds."""
 
+import signal
+
 import badpictures
+import handmade
 import pytest
 import walks
 from appprocess import App
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import expect
 
-from app import draft
+from app import damaged, draft
+from app.remove import remove_run
+from evaluation.pictures import write_picture
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +99,68 @@ def test_a_base_model_of_ones_own_is_looked_at_as_soon_as_its_path_is_there(app,
     base.press("Enter")
     expect(page.locator("#ds-summary")).to_contain_text(f"on {sd15_folder.name}: 800 steps")
     expect(page.get_by_text("no such folder or file")).to_be_hidden()
+
+
+def test_a_damaged_run_is_shown_and_deleted_only_after_a_question(app, page):
+    run = handmade.finished(app.data)
+    adapter = damaged.adapter_file(run, 8)
+    adapter.write_bytes(b"adapter")
+    (run.path / "spec.json").unlink()
+    page.goto(f"{app.url}/runs")
+    card = page.locator(f".ds-run-card[data-run='{run.id}']")
+    expect(card).to_contain_text("spec.json is missing.")
+    assert serious(page) == []
+    card.get_by_role("link", name="What can be done").click()
+    expect(page.locator(".ds-state h2")).to_have_text("Damaged")
+    expect(page.get_by_text(str(run.path))).to_be_visible()
+    assert serious(page) == []
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Adapter of step 8").click()
+    assert download.value.path().read_bytes() == b"adapter"
+    page.locator("#ds-actions").get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Keep it").click()
+    expect(page.locator("#ds-sure")).to_be_hidden()
+    assert adapter.is_file()
+    page.locator("#ds-actions").get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete it").click()
+    page.wait_for_url("**/runs")
+    assert not run.path.exists() and page.errors == []
+
+
+def test_of_two_quick_ticks_none_is_lost(app, page):
+    runs = [handmade.finished(app.data, name) for name in ("Jeep", "Rex")]
+    page.goto(f"{app.url}/runs")
+    ticks = page.locator("[data-act=tick]")
+    expect(ticks).to_have_count(2)
+    app.process.send_signal(signal.SIGSTOP)  # a server so busy that both come before the first is answered
+    ticks.evaluate_all("boxes => boxes.forEach(box => box.click())")
+    page.wait_for_timeout(500)
+    app.process.send_signal(signal.SIGCONT)
+    expect(page.get_by_text("2 runs are ticked.")).to_be_visible()
+    assert page.errors == []
+    for run in runs:
+        remove_run(app.data, run)
+
+
+def test_a_picture_that_was_drawn_here_fills_the_form_of_generate(app, page, tmp_path):
+    run = handmade.finished(app.data)
+    facts = {"prompt": "a sks dog on Mars", "seed": 41, "steps": 7, "sampler": "euler", "strength": 1.25, "step": 12}
+    for name, run_id in (("here", run.id), ("gone", "20260101-000000-gone-0000")):
+        write_picture(Image.new("RGB", (96, 96)), tmp_path / f"{name}.png", {**facts, "run": run_id})
+    Image.new("RGB", (96, 96)).save(tmp_path / "other.png")
+    page.goto(f"{app.url}/generate")
+    page.get_by_role("button", name="Reuse the settings of a picture").click()
+    place, prompt = page.locator("#ds-reuse input[type=file]"), page.locator("#ds-prompt textarea")
+    expect(prompt).to_have_value("a sks dog in the snow")
+    place.set_input_files(tmp_path / "other.png")
+    expect(page.get_by_text("other.png carries no settings of this program.")).to_be_visible()
+    expect(prompt).to_have_value("a sks dog in the snow")
+    place.set_input_files(tmp_path / "gone.png")
+    expect(page.get_by_text("there is no run '20260101-000000-gone-0000'")).to_be_visible()
+    place.set_input_files(tmp_path / "here.png")
+    expect(page.get_by_text("Its settings are in the form.")).to_be_visible()
+    expect(prompt).to_have_value("a sks dog on Mars")
+    expect(page.locator("#ds-step input")).to_have_value("Step 12")
+    expect(page.locator("#ds-strength input[type=number]")).to_have_value("1.25")
+    assert not list((app.data / "uploads").rglob("*.png")) and page.errors == []
+    remove_run(app.data, run)

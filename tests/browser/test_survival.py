@@ -5,9 +5,10 @@ import time
 
 import pytest
 import walks
+from appprocess import App
 from playwright.sync_api import expect
 
-from app import draft
+from app import actions, draft
 from training.run import Run
 
 LONG = {"steps": "60", "save_every": "5"}
@@ -33,6 +34,26 @@ def test_a_killed_server_is_told_and_its_training_goes_on(app, page):
     assert run.state().pid == trainer  # adopted, not started anew
     page.get_by_role("button", name=re.compile("^Stop")).click()
     walks.until_state(page, "Stopped")
+
+
+def test_a_second_app_on_the_same_data_attaches_to_the_same_worker(app, page):
+    app.until(lambda: app.processes("app.worker"))
+    (worker,) = [process.pid for process in app.processes("app.worker")]
+    page.goto(f"{app.url}/runs")
+    second = App(app.data)
+    beside = page.context.new_page()
+    beside.goto(f"{second.url}/runs")
+    for tab in (page, beside):
+        expect(tab.locator("#ds-strip")).to_have_text("Nothing is training.")
+    run = Run(app.data / "runs" / actions.start(app.data, walks.SAMPLE, "Jeep", "car", steps=2000, save_every=2000))
+    for tab in (page, beside):  # one run, one worker, told by both
+        expect(tab.locator(f"[data-run='{run.id}']").first).to_be_visible()
+        expect(tab.locator("#ds-strip")).to_contain_text("Jeep")
+    assert [process.pid for process in app.processes("app.worker")] == [worker]
+    assert second.interrupt() == 0  # the other one still shows the data folder, so its worker stays
+    assert [process.pid for process in app.processes("app.worker")] == [worker]
+    expect(page.locator("#ds-strip")).not_to_contain_text("Nothing is working")
+    expect(page.get_by_text(LOST)).to_be_hidden()
 
 
 @pytest.mark.slow

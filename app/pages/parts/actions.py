@@ -60,9 +60,7 @@ def changes(view: RunView, key: str) -> dict[str, Any]:
     if key == "train_longer":
         return {"parent": view.id, "start_step": saved, "steps": 2 * spec.steps}
     if key == "resume_less_memory":
-        half = (spec.batch_size + 1) // 2
-        whole = spec.gradient_accumulation * (2 if half < spec.batch_size else 1)  # as many pictures a step as before
-        return {**begin, "batch_size": half, "gradient_accumulation": whole, "gradient_checkpointing": True}
+        return {**begin, **less_memory(view)}
     if key == "new_half_lr":
         rates = {"learning_rate": spec.learning_rate / 2}
         if spec.learning_rate_lambda:
@@ -71,9 +69,16 @@ def changes(view: RunView, key: str) -> dict[str, Any]:
     raise ValueError(f"{key!r} makes no new run.")
 
 
-def can_shrink(view: RunView) -> bool:
-    """Whether the run could be made with less memory: a smaller batch at once, or gradient checkpointing."""
-    return view.spec.batch_size > 1 or not view.spec.gradient_checkpointing
+def less_memory(view: RunView) -> dict[str, Any]:
+    """Settings of a run that needs less memory than this one, {} where nothing is left to reduce."""
+    spec, need = view.spec, view.state.memory
+    if need is not None:  # training says it, which knows how small it already was
+        return need.fix
+    if spec.batch_size == 1 and spec.gradient_checkpointing:
+        return {}
+    half = (spec.batch_size + 1) // 2
+    whole = spec.gradient_accumulation * (2 if half < spec.batch_size else 1)  # as many pictures a step as before
+    return {"batch_size": half, "gradient_accumulation": whole, "gradient_checkpointing": True}
 
 
 def _stopping(view: RunView) -> list[Action]:
@@ -95,8 +100,10 @@ def _failed(view: RunView) -> list[tuple[str, str]]:
         begin = f" from step {saved}" if saved else ""
         return [("new_half_lr", f"New run{begin} at half the learning rate")]
     resume = ("resume", _resume(view))
-    if cause == "memory" and can_shrink(view):
-        return [("resume_less_memory", "Try again with less memory"), resume]
+    if cause == "memory" and (less := less_memory(view)):
+        size = less.get("resolution")
+        label = f"Try again with pictures of {size} pixels" if size else "Try again with less memory"
+        return [("resume_less_memory", label), resume]
     return [resume]
 
 

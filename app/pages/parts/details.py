@@ -12,6 +12,7 @@ from app.pages.parts import faults, words
 from app.pages.parts.follow import RunView
 from app.pages.parts.scores import SIZE
 from evaluation import curves
+from training import shortage
 from training.spec import RunSpec
 
 HIDDEN = ("version", "task", "name")
@@ -83,7 +84,7 @@ def _read(spec: RunSpec, name: str) -> bool:
 
 def _measured(view: RunView) -> str:
     """Learning rates, memory and pace now, and the time of each phase."""
-    journal = view.journal
+    journal, need = view.journal, view.state.memory
     newest = journal.steps[-1] if journal.steps else {}
     most = max((event.get("memory_mb") or 0 for event in journal.steps), default=0)
     pace = journal.seconds_per_step
@@ -95,6 +96,9 @@ def _measured(view: RunView) -> str:
         "Gradient's length": _figure(newest.get("grad_norm")),
         "Seconds a step": "" if pace is None else f"{pace:.2f}",
         "Memory now": words.size(int(newest["memory_mb"] * 1e6)) if newest.get("memory_mb") else "",
+        "Memory by estimate": need
+        and f"{need.needed_gb:.1f} GB with {shortage.cut(need.micro_batch, need.checkpointing)}",
+        "Memory free for it": need and f"{need.free_gb:.1f} of {need.total_gb:.1f} GB",
         "Memory at most": words.size(int(most * 1e6)) if most else "",
         "Time": spent,
     }

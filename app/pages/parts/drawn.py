@@ -6,13 +6,16 @@ import time
 from collections.abc import Sequence
 from html import escape
 
+from app import imported
 from app.drawings import Drawing
 from app.drawrequest import SAMPLER_TITLES, DrawRequest
+from app.order import Order
 from app.pages.parts import links, words
 from training.errors import StudioError
 from training.run import Run
 
 PICTURE_PX = 512
+IMPORTED = "adapter:"  # before an imported adapter's name where a run's id could stand; no id holds a colon
 
 
 def viewer(drawing: Drawing | None, chosen: int = 0) -> str:
@@ -92,6 +95,10 @@ def facts(drawing: Drawing | None, data) -> str:
     who = words.base(request.base or "embedded")
     if request.run:
         who = f"{_name(data, request.run)}, step {request.step}, strength {request.strength:g}, on {who}"
+    elif request.adapter:
+        known = imported.find(data, request.adapter)
+        name = known.name if known else f"{request.adapter} (removed)"
+        who = f"{name} (imported), strength {request.strength:g}, on {who}"
     told = (
         f"{who}; seed {request.seed}{f' to {request.seed + request.count - 1}' if request.count > 1 else ''}, "
         f"{SAMPLER_TITLES[request.sampler]}, {words.counted(request.steps, 'step')}, guidance {request.guidance:g}"
@@ -99,6 +106,24 @@ def facts(drawing: Drawing | None, data) -> str:
     return (
         f'<p><q>{escape(request.prompt)}</q></p><p class="ds-quiet">{escape(told)}</p>'
         '<button type="button" class="ds-button ds-small" data-act="reuse">Reuse these settings</button>'
+    )
+
+
+def imported_words(order: Order | None) -> str:
+    """How the import of a file stands; when it is done, the way to draw with it."""
+    if order is None:
+        return ""
+    state = order.state()
+    if state.name == "failed":
+        return f'<p role="alert" class="ds-error">{escape(f"{state.message} {state.remedy}".strip())}</p>'
+    if not state.ended:
+        return f"<p role='status'>{escape(state.message or 'Waits for the worker.')}</p>"
+    if not state.made:
+        return f"<p>{escape(state.message)}</p>"
+    address = escape(links.generate_imported(state.made), quote=True)
+    return (
+        f"<p role='status'>Imported as {escape(state.made)}.</p>"
+        f'<div class="ds-row"><a class="ds-button" href="{address}">Draw with {escape(state.made)}</a></div>'
     )
 
 
@@ -123,11 +148,11 @@ def history(found: Sequence[Drawing], shown: str) -> str:
     return f'<h2>Earlier</h2><div class="ds-row" role="group" aria-label="Earlier drawings">{"".join(buttons)}</div>'
 
 
-def chip(request_run: Run | None) -> str:
-    """The words that call the subject, as a button that writes them into the prompt."""
-    if request_run is None:
+def chip(subject: str) -> str:
+    """The words that call the subject, as a button that writes them into the prompt; nothing where there are none."""
+    if not subject:
         return ""
-    subject = escape(request_run.spec.subject, quote=True)
+    subject = escape(subject, quote=True)
     return (
         f'<div class="ds-row"><span class="ds-quiet">Its words</span><button type="button" class="ds-button ds-small" '
         f'data-act="words" data-word="{subject}" aria-label="Write {subject} into the prompt">{subject}</button></div>'
@@ -135,8 +160,17 @@ def chip(request_run: Run | None) -> str:
 
 
 def as_form(request: DrawRequest) -> dict:
-    """A request as the form's values."""
-    return request.model_dump(exclude={"with_base"})
+    """A request as the form's values, where an imported adapter stands in the field of the run."""
+    values = request.model_dump(exclude={"with_base", "adapter"})
+    return values | ({"run": IMPORTED + request.adapter, "base": None} if request.adapter else {})
+
+
+def from_form(values: dict) -> dict:
+    """The form's values as a request's, without those that are empty."""
+    given = {name: value for name, value in values.items() if value not in (None, "")}
+    if str(given.get("run", "")).startswith(IMPORTED):
+        given["adapter"] = given.pop("run").removeprefix(IMPORTED)
+    return {"prompt": "", **given}
 
 
 def _count(done: float) -> int:

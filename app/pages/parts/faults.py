@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from app.pages.parts import words
-from app.pages.parts.actions import can_shrink
+from app.pages.parts.actions import less_memory
 from app.pages.parts.follow import RunView
 
 REPORT_ID = "ds-report"
@@ -77,13 +77,13 @@ def log_tail(path: Path) -> str:
 
 def _remedy(view: RunView) -> str:
     state = view.state
-    if state.cause == "memory":
-        if not can_shrink(view):
+    if state.cause == "memory" and state.memory is None:  # a run of a version that did not say what it needs
+        if not (less := less_memory(view)):
             return "Close other programs and resume, or make a new run with a smaller resolution."
-        half = (view.spec.batch_size + 1) // 2
         return (
-            f"Try again with less memory: a new run that computes {words.counted(half, 'picture')} at once and keeps "
-            "fewer numbers (gradient checkpointing), about 30 % slower. Or close other programs and resume."
+            f"Try again with less memory: a new run that computes {words.counted(less['batch_size'], 'picture')} at "
+            "once and keeps fewer numbers (gradient checkpointing), about 30 % slower. Or close other programs and "
+            "resume."
         )
     return state.remedy
 

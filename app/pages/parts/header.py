@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from app.damaged import LOST_HISTORY
 from app.pages.parts import faults, links, reading, words
 from app.pages.parts.actions import FORCE_SECONDS, Action, actions, changes
 from app.pages.parts.follow import SILENT_SECONDS, RunView, doing, left_words, waits
@@ -39,7 +40,7 @@ def block(view: RunView) -> str:
     note = view.journal.notes[-1] if view.journal.notes and not view.state.ended else ""
     return (
         f'<section class="ds-state" aria-label="State"><h2>{words.state_badge(_shown(view))}</h2>'
-        f"{tell(view)}{words.paragraph(note, 'ds-quiet')}</section>"
+        f"{tell(view)}{words.paragraph(note, 'ds-quiet')}{words.paragraph(_lost(view), 'ds-warn')}</section>"
     )
 
 
@@ -87,6 +88,16 @@ def announcement(view: RunView) -> str:
 
 def _shown(view: RunView) -> str:
     return "stopping" if view.stopping else view.state.name
+
+
+def _lost(view: RunView) -> str:
+    """What of the run's history is gone, told once it has ended: before that the two files are never quite alike."""
+    known = max(view.journal.step, view.spec.start_step or 0)
+    if not view.state.ended or view.state.step <= known:
+        return ""
+    if not view.journal.step:
+        return LOST_HISTORY
+    return f"Its history (events.jsonl) ends at step {known}: the curves have no later points, the rest is as it was."
 
 
 def _queued(view: RunView) -> str:

@@ -21,6 +21,11 @@ def generate(run_id: str, step: int | None = None) -> str:
     return f"/generate?run={_part(run_id)}" + ("" if step is None else f"&step={step}")
 
 
+def generate_imported(slug: str) -> str:
+    """The page that draws with an imported adapter."""
+    return f"/generate?adapter={_part(slug)}"
+
+
 def picture(run_id: str, step: int, file: str) -> str:
     """A picture drawn at `step`; step 0 is the base model."""
     return f"/studio/picture/{_part(run_id)}/step-{step:06d}/{_part(file)}"
@@ -34,6 +39,11 @@ def subject(run_id: str, file: str) -> str:
 def export(run_id: str, name: str) -> str:
     """A download from the run's adapter folder."""
     return f"/studio/file/{_part(run_id)}/{_part(name)}"
+
+
+def save(run_id: str, step: int) -> str:
+    """A download of the adapter of a save."""
+    return f"/studio/save/{_part(run_id)}/{step}"
 
 
 def drawing(drawing_id: str, file: str) -> str:

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from app.exporting import RECORD
+from app import making
+from app.exporting import MADE, RECORD
 from app.pages.parts.kept import Kept
 from evaluation.scorebook import ScoreBook
 from training.errors import StudioError
@@ -20,6 +21,7 @@ _names: Kept[str] = Kept(256)
 _folders: Kept[tuple[str, ...]] = Kept(4096)
 _books: Kept[ScoreBook | None] = Kept(64)
 _records: Kept[dict | None] = Kept(256)
+_made: Kept[list[dict]] = Kept(256)
 
 
 def spec(run: Run) -> RunSpec:
@@ -64,6 +66,11 @@ def record(run: Run) -> dict[str, Any] | None:
     """What the export wrote about its files, None before it has."""
     path = run.path / "adapter" / RECORD
     return _records.get(path, lambda: _record(path), None)
+
+
+def made(run: Run) -> list[dict[str, Any]]:
+    """The files that were made on demand, as `app.making` listed them."""
+    return _made.get(run.path / "adapter" / MADE, lambda: making.read(run.path / "adapter"), [])
 
 
 def _book(run: Run) -> ScoreBook | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app import workerfile
 from app.engines import Engine
-from app.pages.parts import cards, follow, links
+from app.pages.parts import follow, links, summaries
 from training.errors import StudioError
 from training.run import Run
 from training.states import ENDED
@@ -47,7 +47,9 @@ def status(data: Path, engine: Engine) -> dict:
 def _spoken_of(data: Path, engine: Engine) -> list[follow.RunView]:
     """Runs that have not ended, the one at work first, then those that ended in the last minutes."""
     found = []
-    for card in cards.summaries(data):
+    for card in summaries.summaries(data):
+        if card.state == "damaged":
+            continue
         ended = card.state in ENDED
         if ended and time.time() - card.when > RECENT_SECONDS:
             continue

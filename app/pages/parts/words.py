@@ -21,6 +21,8 @@ STATES = {
     "failed": ("Failed", "ds-is-bad", '<path d="m5.7 5.7 4.6 4.6M10.3 5.7l-4.6 4.6"/>'),
     "done": ("Done", "ds-is-good", '<path d="m5 8.2 2.1 2.2L11 5.9"/>'),
 }
+# What a card may say in place of a state: of a folder that does not tell one.
+BADGES = STATES | {"damaged": ("Damaged", "ds-is-bad", '<path d="M8.8 4 6.6 7.4l2.6 1.4L7.2 12"/>')}
 METHODS = {
     "delora": "DeLoRA",
     "lora": "LoRA",
@@ -42,7 +44,7 @@ WEEK_SECONDS = 6 * 24 * 3600
 
 def state_badge(name: str) -> str:
     """A state as icon and word in its colour."""
-    word, colour, _ = STATES[name]
+    word, colour, _ = BADGES[name]
     return f'<span class="ds-badge {colour}">{state_icon(name)}<span>{word}</span></span>'
 
 
@@ -51,7 +53,7 @@ def state_icon(name: str) -> str:
     return (
         '<svg class="ds-icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" fill="none" '
         'stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round">'
-        f'<circle cx="8" cy="8" r="6.8"/>{STATES[name][2]}</svg>'
+        f'<circle cx="8" cy="8" r="6.8"/>{BADGES[name][2]}</svg>'
     )
 
 

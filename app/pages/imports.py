@@ -1,0 +1,64 @@
+"""A LoRA file from elsewhere, given to the page Generate: imported by the drawing process, then chosen like a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+from app import control
+from app.importing import LARGEST_FILE_MB, Import
+from app.pages.act import part, shown_error
+from app.pages.live import QUIET, live
+from app.pages.parts import drawn, words
+from app.studio import Studio
+from training import models
+from training.errors import StudioError
+
+ABOUT = (
+    f"A LoRA or DoRA of kohya, diffusers or PEFT for Stable Diffusion 1.x or 2.x, up to {LARGEST_FILE_MB} MB. PEFT's "
+    "needs the adapter_config.json that lies beside it as well."
+)
+
+
+def build(studio: Studio, page: gr.Blocks) -> None:
+    """The folded form, and below it what becomes of the file."""
+    asked = gr.State("")
+    with gr.Accordion("Import a LoRA file", open=False, elem_id="ds-import"):
+        part(words.paragraph(ABOUT, "ds-quiet"))
+        files = gr.File(label="LoRA file", file_count="multiple", file_types=[".safetensors", ".json"], height=140)
+        name = gr.Textbox(label="Name", info="Empty: the title in the file, or the file's name.", max_lines=1)
+        trigger = gr.Textbox(label="Its words", info="Empty: those in the file, if it has any.", max_lines=1)
+        base = gr.Dropdown([_by_the_file()], value="", label="Base model it was made for")
+        ignore = gr.Checkbox(label="Leave out what cannot be used here, such as the text encoder")
+        press = gr.Button("Import", elem_id="ds-import-press")
+    told = part()
+
+    def look(request: gr.Request, asked: str) -> list[str]:
+        return [drawn.imported_words(_order(studio, asked))]
+
+    def opened() -> dict:
+        bases = [model for model in models.installed(studio.data) if model.base and not model.problem]
+        return gr.update(choices=[_by_the_file(), *((model.title, model.name) for model in bases)])
+
+    def pressed(given: list[str] | None, name: str, trigger: str, base: str, ignore: bool) -> tuple[str, str]:
+        settings = {"name": name.strip(), "trigger": trigger.strip(), "base": base or "", "ignore_others": ignore}
+        try:
+            order = control.import_lora(studio.data, [Path(file) for file in given or []], studio.engine, **settings)
+        except StudioError as error:
+            return "", shown_error(error)
+        return order.id, drawn.imported_words(order)
+
+    live(page, look, [told], [asked])
+    page.load(opened, None, base, **QUIET)
+    press.click(pressed, [files, name, trigger, base, ignore], [asked, told], **QUIET)
+
+
+def _by_the_file() -> tuple[str, str]:
+    return "The one that the file names, or else Stable Diffusion 1.5", ""
+
+
+def _order(studio: Studio, order_id: str) -> Import | None:
+    """The order of that id, where it is still there."""
+    found = Import(Import.folder(studio.data) / order_id)
+    return found if order_id and found.path.is_dir() else None
