@@ -69,8 +69,8 @@ def recommend(
 
 
 def _share(scores: Scores, base: Scores) -> float:
-    """CLIP-T against the base's. A base whose CLIP-T is not positive follows no prompt: then any save obeys as well."""
-    return scores.clip_t / base.clip_t if base.clip_t > 0 else 1.0
+    """What is kept of the base's CLIP-T. A base whose CLIP-T is not positive follows no prompt: any save obeys as well."""
+    return min(scores.clip_t / base.clip_t, 1.0) if base.clip_t > 0 else 1.0
 
 
 def _words(

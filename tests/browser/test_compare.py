@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 import walks
 from playwright.sync_api import expect
 
@@ -18,6 +19,7 @@ def train(app, name: str, **settings) -> str:
     return actions.start(app.data, walks.SAMPLE, name, "car", **{**SMALL, **settings})
 
 
+@pytest.mark.slow
 def test_two_runs_are_ticked_and_compared_step_under_step(app, page):
     one = train(app, "Jeep")
     other = train(app, "Rex", method="lora", save_every=4)  # saved at step 4 only

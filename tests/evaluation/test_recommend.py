@@ -35,6 +35,10 @@ def test_the_words_are_those_of_the_page():
     )
 
 
+def test_more_than_the_base_models_prompt_following_is_told_as_all_of_it():
+    assert "follows the prompt (100 %;" in told({200: made(0.7, 1.21)}).reason
+
+
 def test_the_best_is_looked_for_among_saves_that_obey():
     curve = {200: made(0.60, 1.0), 400: made(0.65, 0.96), 600: made(0.78, 0.94)}
     assert told(curve).step == 400
