@@ -69,7 +69,7 @@ def recommend(
 
 
 def _share(scores: Scores, base: Scores) -> float:
-    """What is kept of the base's CLIP-T. A base whose CLIP-T is not positive follows no prompt: any save obeys as well."""
+    """What is kept of the base's CLIP-T; all of it where that is not positive, since such a base follows no prompt."""
     return min(scores.clip_t / base.clip_t, 1.0) if base.clip_t > 0 else 1.0
 
 
