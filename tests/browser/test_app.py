@@ -1,6 +1,7 @@
 """From four pictures to a file that stock diffusers opens, in a real browser on the embedded model."""
 
 import numpy as np
+import pytest
 import torch
 import walks
 from playwright.sync_api import expect
@@ -56,6 +57,7 @@ def _same_picture(run: Run, file):
     return np.asarray(mine, dtype=int), np.asarray(drawn, dtype=int)
 
 
+@pytest.mark.slow
 def test_stop_saves_and_resume_goes_on_to_the_end(app, page):
     run = Run(app.data / "runs" / walks.start(page, app.url, steps="40", save_every="20"))
     app.until(lambda: run.state().step >= 2)

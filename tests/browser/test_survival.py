@@ -15,6 +15,7 @@ LONG = {"steps": "60", "save_every": "5"}
 LOST = "This page has lost the app."
 
 
+@pytest.mark.slow
 def test_a_killed_server_is_told_and_its_training_goes_on(app, page):
     run = Run(app.data / "runs" / walks.start(page, app.url, **LONG))
     app.until(lambda: run.state().step >= 2)
