@@ -10,7 +10,7 @@ from app.commands.train import finish, new_run
 
 @command
 def demo(
-    subject: Annotated[str, typer.Option(help="Which sample subject.")] = "poodle",
+    subject: Annotated[str, typer.Option(help="Which sample subject.")] = "jeep",
     method: Annotated[Literal["delora", "lora"], typer.Option(help="The adapter method.")] = "delora",
     effort: Annotated[Literal["quick", "balanced", "thorough"], typer.Option(help="How long to train.")] = "quick",
     data: Data = default_data(),
