@@ -78,7 +78,8 @@ def record(work: Path) -> None:
             if log[0]["continued"]:
                 title = f"{part}, trained on"
             else:
-                title, parts = part, [row for row in parts if row["part"].removesuffix(", trained on") != part]
+                gone = (part, "decoder") if part == "autoencoder" else (part,)  # a decoder goes with its encoder
+                title, parts = part, [row for row in parts if row["part"].removesuffix(", trained on") not in gone]
             minutes, steps, device = round(log[-1]["seconds"] / 60, 1), log[-1]["step"], log[0]["device"]
             row = {"part": title, "minutes": minutes, "steps": steps, "seed": seed, "device": device}
             parts += [row] if row not in parts else []

@@ -119,11 +119,8 @@ class Job:
                 name += f"-{hashlib.file_digest(file, 'sha256').hexdigest()[:8]}"
         self.name, self.budget, self.parts = name, minutes * 60, parts
         self.path = Path(work) / "checkpoints" / f"{name}.pt"
-        self.step, self.seconds, self.log = (
-            0,
-            0.0,
-            [{"step": 0, "seconds": 0, "device": device_name(), "continued": bool(start)}],
-        )
+        self.step, self.seconds = 0, 0.0
+        self.log = [{"step": 0, "seconds": 0, "device": device_name(), "continued": bool(start)}]
         self._saved = self._logged = self._evaluated = 0.0
         self._losses: list[torch.Tensor] = []
         if self.path.exists() and not fresh:

@@ -66,7 +66,7 @@ def standing(drawing: Drawing | None) -> str:
         return ""
     state = drawing.state()
     if state.name == "failed":
-        return f'<p role="alert" class="ds-error">{escape(f"{state.message} {state.remedy}".strip())}</p>'
+        return words.failure(state.message, state.remedy)
     if state.name == "stopped":
         return f"<p>{escape(state.message or 'Stopped.')}</p>"
     if state.ended:
@@ -115,7 +115,7 @@ def imported_words(order: Order | None) -> str:
         return ""
     state = order.state()
     if state.name == "failed":
-        return f'<p role="alert" class="ds-error">{escape(f"{state.message} {state.remedy}".strip())}</p>'
+        return words.failure(state.message, state.remedy)
     if not state.ended:
         return f"<p role='status'>{escape(state.message or 'Waits for the worker.')}</p>"
     if not state.made:

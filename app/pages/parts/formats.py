@@ -76,7 +76,7 @@ def who_words(view: RunView, kind: str, base: Base) -> tuple[str, str]:
 def standing(state: OrderState) -> str:
     """What becomes of an order at present, or how it failed; "" where there is nothing to say."""
     if state.name == "failed":
-        return f'<p role="alert" class="ds-error">{escape(f"{state.message} {state.remedy}".strip())}</p>'
+        return words.failure(state.message, state.remedy)
     if state.ended:
         return ""
     told = {"queued": "Waits for the worker.", "waiting": state.waits_for or "Waits for the device."}

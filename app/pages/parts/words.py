@@ -163,3 +163,8 @@ def table(label: str, head: Sequence[str], rows: str, kind: str = "") -> str:
         f'<div class="ds-wide" tabindex="0" role="region" data-keep="{escape(label)}" aria-label="{escape(label)}">'
         f'<table class="ds-table {kind}"><thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table></div>'
     )
+
+
+def failure(message: str, remedy: str) -> str:
+    """Why something failed and what to do, announced to those who do not see it appear."""
+    return f'<p role="alert" class="ds-error">{escape(f"{message} {remedy}".strip())}</p>'
