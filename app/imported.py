@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 
 from app.exporting import slug
 from training import atomic
 from training.errors import BadInput, from_os_error
+from training.spec import tidy_name
 
 FILE, RECORD = "adapter.safetensors", "adapter.json"
 
@@ -61,6 +62,36 @@ def find(data: Path, ref: str) -> ImportedAdapter | None:
     """The imported adapter of that slug or name."""
     wanted = ref.strip().lower()
     return next((a for a in list_imported(data) if wanted in (a.slug, a.name.lower())), None)
+
+
+def rename(data: Path, ref: str, name: str) -> ImportedAdapter:
+    """Call an imported adapter something else; its slug stays, so that commands and pictures still find it.
+
+    Raises BadInput where there is none, for no name or a long one, or one that another adapter has.
+    """
+    adapter, name = _known(data, ref), tidy_name(name)
+    if (other := find(data, name)) and other.slug != adapter.slug:
+        raise BadInput(f"There is already an imported adapter {other.name}.", "Choose another name.", field="name")
+    adapter = replace(adapter, name=name)
+    record = folder(data) / adapter.slug / RECORD
+    try:
+        atomic.write_text(record, _as_json(adapter))
+    except OSError as error:
+        raise from_os_error(error, record) from error
+    return adapter
+
+
+def remove(data: Path, ref: str) -> ImportedAdapter:
+    """Delete an imported adapter; the file it came from and what was drawn with it stay.
+
+    Raises BadInput where there is none.
+    """
+    adapter = _known(data, ref)
+    try:
+        atomic.remove_folder(folder(data) / adapter.slug)
+    except OSError as error:
+        raise from_os_error(error, folder(data) / adapter.slug) from error
+    return adapter
 
 
 def import_file(
@@ -126,9 +157,20 @@ def _write(place: Path, adapter, record: ImportedAdapter, fingerprint: str) -> N
     try:
         with atomic.new_folder(place) as new:
             delora.save(adapter, new / FILE, facts | {"base_fingerprint": fingerprint})
-            (new / RECORD).write_text(json.dumps(asdict(record), indent=2) + "\n", "utf-8")
+            (new / RECORD).write_text(_as_json(record), "utf-8")
     except OSError as error:
         raise from_os_error(error, place) from error
+
+
+def _as_json(record: ImportedAdapter) -> str:
+    return json.dumps(asdict(record), indent=2) + "\n"
+
+
+def _known(data: Path, ref: str) -> ImportedAdapter:
+    """The imported adapter of that slug or name. Raises BadInput where there is none."""
+    if (adapter := find(data, ref)) is None:
+        raise BadInput(f"There is no imported adapter {ref!r}.", "See `delora import --list`.", field="adapter")
+    return adapter
 
 
 def _read(record: Path) -> ImportedAdapter | None:

@@ -192,8 +192,7 @@ class Order:
         for order in cls.all(data)[cls.KEEP if keep is None else keep :]:
             with contextlib.suppress(BadInput, OSError):  # damaged, or removed in this moment
                 if order.state().ended:
-                    gone = order.path.rename(order.path.with_name(f".{order.id}{atomic.PART}"))
-                    shutil.rmtree(gone, ignore_errors=True)
+                    atomic.remove_folder(order.path)
                     removed.append(order.id)
         return removed
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from training import atomic
@@ -29,11 +28,6 @@ def check(data: Path, run: Run) -> None:
 
 
 def remove_run(data: Path, run: Run) -> None:
-    """Delete a run with its pictures, saves and exports. It vanishes whole: first its name, then its files.
-
-    Raises BadInput as `check`.
-    """
+    """Delete a run with its pictures, saves and exports. Raises BadInput as `check`."""
     check(data, run)
-    aside = run.path.with_name(f".{run.path.name}{atomic.PART}")
-    run.path.rename(aside)
-    shutil.rmtree(aside, ignore_errors=True)
+    atomic.remove_folder(run.path)

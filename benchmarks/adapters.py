@@ -6,7 +6,8 @@
 
 All variants run in one process in turns, in a new order each round, and each time is divided by PEFT's LoRA of the same
 round, so that what else the machine does falls on all alike. Printed: the median ratio with its quartiles, and what a
-step keeps for its backward pass beside the weights and the input (on a GPU also the peak).
+step keeps for its backward pass beside what is there anyway: the model's and the adapter's tensors and the input (on a
+GPU also the peak).
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def layer(width: int, tokens: int, args: argparse.Namespace, variants: list[str]
 
         steps[name] = step
         step()
-        kept[name] = kept_mib(step, [x, *model.parameters()])
+        kept[name] = kept_mib(step, [x, *model.parameters(), *model.buffers()])
         if args.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
             before = torch.cuda.memory_allocated()
@@ -144,7 +145,7 @@ def unet(args: argparse.Namespace, variants: list[str]) -> None:
     def run(name: str) -> float:
         take_off = put_on(model, name, args.rank, TARGETS)
         if name not in kept:
-            kept[name] = kept_mib(step, [sample, text, *model.parameters()])
+            kept[name] = kept_mib(step, [sample, text, *model.parameters(), *model.buffers()])
         if args.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         elapsed = seconds(step, args.device)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -90,11 +91,18 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def write_safetensors(tensors: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, str]) -> None:
-    """Writes a safetensors file beside `path` and renames it, so that a half-written file never has the name."""
+    """Writes a safetensors file beside `path` and renames it, so that a half-written file never has the name.
+
+    Raises OSError where the disk or the folder refuses; safetensors' own error says so only in its text.
+    """
     part = path.with_name(f".{path.name}.part")
     try:
         save_file(dict(tensors), part, metadata=dict(metadata))
         os.replace(part, path)
+    except SafetensorError as error:
+        if found := re.search(r"\(os error (\d+)\)", str(error)):
+            raise OSError(code := int(found[1]), os.strerror(code), str(path)) from error
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -30,7 +30,7 @@ def read_facts(path: Path) -> dict:
         with Image.open(path) as picture:
             text = getattr(picture, "text", {}).get(KEY, "{}")
         facts = json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(f"{path.name} cannot be read as a picture.", "Take it out of the folder.") from error
     return facts if isinstance(facts, dict) else {}
 

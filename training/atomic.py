@@ -64,6 +64,12 @@ def replace_dir(new: Path, path: Path) -> None:
         new.rename(path)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder so that it vanishes whole: first its name, then its files. Raises OSError as `Path.rename`."""
+    aside = path.rename(path.with_name(f".{path.name}{PART}"))
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def flush(path: Path) -> None:
     """Wait until a file's content is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -11,7 +11,6 @@ No generator's state is in it: every draw comes from (seed, step), see training.
 from __future__ import annotations
 
 import json
-import shutil
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -128,27 +127,21 @@ def prune(run: Run) -> list[int]:
     gone = []
     for step in steps[:-RESUMABLE]:
         if step != recommended and spec.keep_every and step % spec.keep_every:
-            _remove(run.checkpoint(step))
+            atomic.remove_folder(run.checkpoint(step))
             gone.append(step)
         else:
             (run.checkpoint(step) / "trainer.safetensors").unlink(missing_ok=True)
     return gone
 
 
-def _remove(path: Path) -> None:
-    aside = path.with_name(f".{path.name}{atomic.PART}")  # a crash in between leaves no half a checkpoint
-    path.rename(aside)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
 def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
-    from safetensors.torch import save_file
+    from delora.files import write_safetensors
 
     tensors = {}
     for i, parameter in enumerate(_parameters(optimizer)):
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{i:05d}.{key}"] = value.detach().cpu().contiguous()
-    save_file(tensors, path)
+    write_safetensors(tensors, path, {})
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:

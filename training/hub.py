@@ -131,7 +131,8 @@ def _convert(source: Path, target: Path) -> None:
     and torch 2.10 is what this program asks for.
     """
     import torch
-    from safetensors.torch import save_file
+
+    from delora.files import write_safetensors
 
     if target.is_file():
         return
@@ -145,9 +146,7 @@ def _convert(source: Path, target: Path) -> None:
         raise RunFailed(f"{source.name} is not plain weights, so it was not opened.", "Report this.") from error
     # A copy each: safetensors refuses tensors that share memory.
     tensors = {name: value.clone().contiguous() for name, value in state.items() if isinstance(value, torch.Tensor)}
-    beside = target.with_name(f"{target.name}.part")
-    save_file(tensors, beside, metadata={"format": "pt"})
-    beside.rename(target)
+    write_safetensors(tensors, target, {"format": "pt"})
     source.unlink()
 
 

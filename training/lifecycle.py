@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training import memory, shortage
-from training.errors import StudioError
+from training.errors import StudioError, from_os_error
 from training.states import this_process
 from training.trainer import Diverged
 
@@ -44,6 +45,8 @@ def explain(error: Exception, saved: int | None, need: Need | None = None) -> tu
         )
     if memory.is_out_of_memory(error):
         return f"Memory ran out. {shortage.figures(need) if need else ''}".strip(), shortage.remedy(need), "memory"
+    if isinstance(error, OSError) and error.errno:  # of a file; those of other libraries have no number
+        error = from_os_error(error, Path(error.filename or "a file"))
     if isinstance(error, StudioError):
         return error.message, error.remedy, "disk" if "disk" in error.message.lower() else "error"
     return f"{type(error).__name__}: {error}", "The whole report is in the run's log.txt.", "error"

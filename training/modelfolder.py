@@ -105,7 +105,8 @@ def write(path: Path, *, unet, vae, text_encoder, tokenizer, scheduler_config: d
     """
     import diffusers
     import torch
-    from safetensors.torch import save_file
+
+    from delora.files import write_safetensors
 
     for part, module in (("unet", unet), ("vae", vae), ("text_encoder", text_encoder)):
         (path / part).mkdir(parents=True, exist_ok=True)
@@ -118,7 +119,7 @@ def write(path: Path, *, unet, vae, text_encoder, tokenizer, scheduler_config: d
             config.pop("_name_or_path", None)
         _write_json(path / part / "config.json", config)
         state = {name: tensor.contiguous() for name, tensor in state.items()}
-        save_file(state, path / part / f"{PARTS[part][1]}.safetensors", metadata={"format": "pt"})
+        write_safetensors(state, path / part / f"{PARTS[part][1]}.safetensors", {"format": "pt"})
     _write_tokenizer(tokenizer, path / "tokenizer")
     (path / "scheduler").mkdir(exist_ok=True)
     _write_json(path / "scheduler" / "scheduler_config.json", scheduler_config)

@@ -53,9 +53,7 @@ class Run:
 
     def rename(self, name: str) -> None:
         """Call the run something else; spec.json, which made it, stays. Raises BadInput for no name or a long one."""
-        name = " ".join(name.split())
-        if not 1 <= len(name) <= 80:
-            raise BadInput("A name has 1 to 80 letters.", "Write a shorter one." if name else "Write one.", "name")
+        name = spec.tidy_name(name)
         try:
             atomic.write_text(self.path / "name.txt", name + "\n")
         except OSError as error:

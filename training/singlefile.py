@@ -114,7 +114,8 @@ def write(path: Path, *, unet, vae, text_encoder, dtype: str = "float16") -> Pat
         BadInput: when the text encoder is not Stable Diffusion 1.x's (2.x files spell theirs differently).
     """
     import torch
-    from safetensors.torch import save_file
+
+    from delora.files import write_safetensors
 
     if unet.config.use_linear_projection:
         raise BadInput(
@@ -130,5 +131,5 @@ def write(path: Path, *, unet, vae, text_encoder, dtype: str = "float16") -> Pat
     for key, value in text_encoder.state_dict().items():
         state[TEXT + prefixed(key)] = value
     state = {key: value.detach().to("cpu", getattr(torch, dtype)).contiguous() for key, value in state.items()}
-    save_file(state, path, metadata={"format": "pt", "modelspec.architecture": "stable-diffusion-v1"})
+    write_safetensors(state, path, {"format": "pt", "modelspec.architecture": "stable-diffusion-v1"})
     return path

@@ -19,6 +19,7 @@ from training.errors import BadInput
 
 VERSION = 1
 PLACEHOLDER = "{subject}"
+LONGEST_NAME = 80
 PROMPTS = ("a {subject} in the snow", "a {subject} on the beach", "a {subject} in the forest", "a {subject}")
 
 
@@ -54,7 +55,9 @@ class RunSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = Field(1, description="Version of this list of settings.")
-    name: str = Field("subject", min_length=1, max_length=80, description="What to call the subject and its run.")
+    name: str = Field(
+        "subject", min_length=1, max_length=LONGEST_NAME, description="What to call the subject and its run."
+    )
     task: Literal["dreambooth"] = Field("dreambooth", description="What is trained: a subject from a few pictures.")
     base: str = Field(
         "embedded", min_length=1, max_length=1000, description="Base model: embedded, a downloaded model, or a folder."
@@ -178,6 +181,15 @@ class RunSpec(BaseModel):
     def to_json(self) -> str:
         """The text of spec.json."""
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+def tidy_name(name: str) -> str:
+    """A name as a person typed it, without the spaces around. Raises BadInput for none, or a long one."""
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= LONGEST_NAME:
+        remedy = "Write a shorter one." if name else "Write one."
+        raise BadInput(f"A name has 1 to {LONGEST_NAME} letters.", remedy, "name")
+    return name
 
 
 def fill(prompt: str, subject: str) -> str:

@@ -25,10 +25,16 @@ def import_lora(
         bool, typer.Option("--ignore-others", help="Leave out what cannot be adapted here, such as the text encoder.")
     ] = False,
     listed: Annotated[bool, typer.Option("--list", help="List what has been imported.")] = False,
+    rename: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="ADAPTER NAME", help="Call an imported adapter something else.")
+    ] = None,
+    remove: Annotated[
+        str | None, typer.Option(metavar="ADAPTER", help="Delete an imported adapter; the file it came from stays.")
+    ] = None,
     data: Data = default_data(),
     as_json: Json = False,
 ) -> None:
-    """Import a LoRA file, to draw with it and to combine it with your own adapters."""
+    """Import a LoRA file, to draw with it and to combine it with your own adapters; or see to those imported."""
     from dataclasses import asdict
 
     from app import imported
@@ -38,6 +44,11 @@ def import_lora(
         rows = [[a.slug, a.name, a.trigger, a.base, f"{a.method}, rank {a.rank}", a.source] for a in adapters]
         words = table(["adapter", "name", "trigger", "base", "kind", "file"], rows) if rows else "Nothing is imported."
         answer(as_json, {"adapters": [asdict(a) for a in adapters]}, words)
+        return
+    if rename or remove:
+        known = imported.rename(data, *rename) if rename else imported.remove(data, remove)
+        done = f"{rename[0]} is called {known.name} now" if rename else f"Deleted {known.name}"
+        answer(as_json, {"renamed" if rename else "deleted": asdict(known)}, f"{done} ({known.slug}).")
         return
     if file is None:
         raise BadInput("No file was given.", "Give a LoRA file, or --list.", field="file")

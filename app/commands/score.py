@@ -22,9 +22,13 @@ def score(
     ] = None,
     step: Annotated[int | None, typer.Option(help="Which save for --benchmark; the recommended one.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Pictures of each prompt for --benchmark.")] = 4,
+    adapter: Annotated[
+        str | None,
+        typer.Option(help="Draw and score the benchmark's prompts with this imported adapter, or native adapter file."),
+    ] = None,
     pictures: Annotated[Path | None, typer.Option(help="Score the pictures in this folder.")] = None,
-    real: Annotated[Path | None, typer.Option(help="The real pictures, for --pictures.")] = None,
-    class_word: Annotated[str, typer.Option(help="The subject's kind, for --pictures.")] = "",
+    real: Annotated[Path | None, typer.Option(help="The real pictures, for --pictures and --adapter.")] = None,
+    class_word: Annotated[str, typer.Option(help="The subject's kind, for --pictures and --adapter.")] = "",
     token: Annotated[str, typer.Option(help="The rare word in their prompts, for --pictures.")] = "sks",
     prompt: Annotated[str, typer.Option(help="Their prompt, where the pictures do not carry it themselves.")] = "",
     dino: Annotated[str | None, typer.Option(help="embedded, a folder, or facebook/dino-vits16 if downloaded.")] = None,
@@ -36,23 +40,33 @@ def score(
 ) -> None:
     """Score likeness (DINO, CLIP-I) and prompt following (CLIP-T), with the judges of your choice.
 
-    Give a run, or --pictures and --real.
+    Give a run, or --adapter with --real and --class-word, or --pictures with --real.
     """
-    if (run_id is None) == (pictures is None):
-        raise BadInput("Give either a run or --pictures.", "See `delora score --help`.")
+    if sum(given is not None for given in (run_id, adapter, pictures)) != 1:
+        raise BadInput("Give either a run, --adapter or --pictures.", "See `delora score --help`.")
     if pictures is not None:
-        from evaluation import encoders
-
         with on_device(data, f"delora score: {pictures.name}"):
-            refs = (("dino", dino), ("clip", clip))
-            judges = [encoders.load(kind, ref or encoders.EMBEDDED, data) for kind, ref in refs]
-            document = score_folder(pictures, real, judges, fill(prompt, class_word), token)
+            judge = judge_of(real, dino, clip, data)
+            document = score_folder(pictures, judge, fill(prompt, class_word), token)
         words = f"DINO {document['dino']:.3f}, CLIP-I {document['clip_i']:.3f}, CLIP-T {document['clip_t_plain']:.3f}"
         answer(as_json, document, f"{words} ({document['pictures']} pictures).")
         return
-    from evaluation.runscores import RunScorer
+    from evaluation.runscores import RunScorer, default_judges
     from training import models
 
+    if adapter is not None:
+        from app import sources
+        from app.benchmark import of_adapter
+
+        if not class_word.strip():
+            raise BadInput("--class-word is not given.", "Say what the subject is: dog, car, shoe.", field="class_word")
+        contestant = of_adapter(sources.of_adapter(data, adapter), class_word)
+        embedded = models.describe(contestant.source.base, data).embedded
+        with on_device(data, f"{contestant.source.title}: scoring"):
+            judge = judge_of(real, dino, clip, data, default_judges(embedded, data))
+            document, words = _benchmark(contestant, judge, benchmark or "objects", seeds, data, as_json)
+        answer(as_json, document, words)
+        return
     run = open_run(data, run_id)
     with on_device(data, f"{run.spec.name}: scoring"):
         scorer = RunScorer(run, models.describe(run.spec.base, data).embedded, data, dino=dino, clip=clip)
@@ -61,29 +75,50 @@ def score(
             document = run.scores()
             words = f"{score_table(document)}\n\n{document['recommendation']['reason']}"
         else:
-            from app.benchmark import benchmark_run
+            from app.benchmark import of_run
 
-            with Bars(quiet=as_json) as bars:
-                path, document = benchmark_run(run, scorer.judge, benchmark, step, seeds, data, bars.show)
-            words = f"{document['words']}\nKept in {path}"
+            document, words = _benchmark(of_run(run, data, step), scorer.judge, benchmark, seeds, data, as_json)
     answer(as_json, document, words)
 
 
-def score_folder(pictures: Path, real: Path | None, judges: list, prompt: str, token: str) -> dict:
-    """Scores of a folder of pictures against a folder of real ones, as a document.
+def _benchmark(contestant, judge, kind: str, seeds: int, data: Path, quiet: bool) -> tuple[dict, str]:
+    """The benchmark's document and what to say of it."""
+    from app.benchmark import benchmark
 
-    A picture's prompt is the one it carries (as `delora generate` writes it) without the token, or else `prompt`.
+    with Bars(quiet=quiet) as bars:
+        path, document = benchmark(contestant, judge, kind, seeds, data, bars.show)
+    return document, f"{document['words']}\nKept in {path}"
 
-    Args:
-        judges: DINO and CLIP.
+
+def judge_of(real: Path | None, dino: str | None, clip: str | None, data: Path, default: tuple[str, str] | None = None):
+    """DINO and CLIP with the real pictures in a folder. default: references where none is given, or the built-in ones.
+
+    Raises BadInput where the folder is not given or a picture in it cannot be read.
     """
     from evaluation import encoders, prompts
-    from evaluation.pictures import read_facts, read_pictures
+    from evaluation.pictures import read_pictures
     from evaluation.subject import Judge
     from training.subjects import expand
 
     if real is None:
         raise BadInput("--real is not given.", "Name the folder of the real pictures.", field="real")
+    default = default or (encoders.EMBEDDED, encoders.EMBEDDED)
+    judges = [
+        encoders.load(kind, ref or usual, data)
+        for kind, ref, usual in zip(("dino", "clip"), (dino, clip), default, strict=True)
+    ]
+    others = functools.partial(prompts.others, embedded=judges[1].ref == encoders.EMBEDDED)
+    return Judge(*judges, read_pictures(expand([real])), others)
+
+
+def score_folder(pictures: Path, judge, prompt: str, token: str) -> dict:
+    """Scores of a folder of pictures, as a document.
+
+    A picture's prompt is the one it carries (as `delora generate` writes it) without the token, or else `prompt`.
+    """
+    from evaluation.pictures import read_facts, read_pictures
+    from training.subjects import expand
+
     files = [path for path in expand([pictures]) if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")]
     if not files:
         raise BadInput(f"{pictures} holds no pictures.", "Give a folder of PNG, JPEG or WebP files.", field="pictures")
@@ -93,7 +128,5 @@ def score_folder(pictures: Path, real: Path | None, judges: list, prompt: str, t
         if not text:
             raise BadInput(f"{path.name} does not carry its prompt.", "Give it with --prompt.", field="prompt")
         texts.append(" ".join(word for word in text.split() if word.lower() != token.lower()))
-    others = functools.partial(prompts.others, embedded=judges[1].ref == encoders.EMBEDDED)
-    judge = Judge(*judges, read_pictures(expand([real])), others)
     scores = judge.score(read_pictures(files), texts)
     return {**scores.to_dict(), "real": judge.self_similarity(), "files": [path.name for path in files]}

@@ -40,6 +40,12 @@ FORM = (
 def build(studio: Studio, page: gr.Blocks) -> None:
     """The page."""
     part("<h1 data-page-title='Generate'>Generate</h1>")
+
+    def changed(run: str, step: Any) -> list[Any]:
+        """Run, save and chip when an adapter has another name, or is gone; what was typed stays."""
+        run, step, _, chip = _for_run(studio, run, step or None)
+        return [run, step, chip]
+
     shown, chosen = gr.State(""), gr.State(0)
     with gr.Row(elem_classes="ds-generate"):
         with gr.Column(scale=3):
@@ -52,7 +58,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
                 [*form.values(), chip],
                 lambda found: _filled(studio, found.request, keep_adapter=bool(found.missing)),
             )
-            imports.build(studio, page)
+            imports.build(studio, page, changed, [form["run"], form["step"]], [form["run"], form["step"], chip])
     history = part(js_on_load=acting())
 
     def look(request: gr.Request, shown: str, chosen: int) -> list[Any]:

@@ -1,16 +1,20 @@
-"""A LoRA file from elsewhere, given to the page Generate: imported by the drawing process, then chosen like a run."""
+"""LoRA files from elsewhere on the page Generate: imported by the drawing process, then chosen like a run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
-from app import control
+from app import control, imported, sources
 from app.importing import LARGEST_FILE_MB, Import
-from app.pages.act import part, shown_error
+from app.pages.act import acting, part, shown_error
 from app.pages.live import QUIET, live
-from app.pages.parts import drawn, words
+from app.pages.parts import importlist, words
+from app.pages.upkeep import Kind, Upkeep
 from app.studio import Studio
 from training import models
 from training.errors import StudioError
@@ -21,10 +25,17 @@ ABOUT = (
 )
 
 
-def build(studio: Studio, page: gr.Blocks) -> None:
-    """The folded form, and below it what becomes of the file."""
+def build(
+    studio: Studio, page: gr.Blocks, changed: Callable[..., list[Any]], inputs: list[Any], fields: list[Any]
+) -> None:
+    """The folded form with what has been imported, and below it what becomes of a file.
+
+    changed: what `fields` are to show when an adapter was renamed or deleted, from the values of `inputs`.
+    """
     asked = gr.State("")
-    with gr.Accordion("Import a LoRA file", open=False, elem_id="ds-import"):
+    with gr.Accordion("LoRA files from elsewhere", open=False, elem_id="ds-import"):
+        listed = part(js_on_load=acting(), elem_id="ds-imported")
+        upkeep = Upkeep(_kind(studio))
         part(words.paragraph(ABOUT, "ds-quiet"))
         files = gr.File(label="LoRA file", file_count="multiple", file_types=[".safetensors", ".json"], height=140)
         name = gr.Textbox(label="Name", info="Empty: the title in the file, or the file's name.", max_lines=1)
@@ -35,7 +46,10 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     told = part()
 
     def look(request: gr.Request, asked: str) -> list[str]:
-        return [drawn.imported_words(_order(studio, asked))]
+        return [importlist.standing(_order(studio, asked)), importlist.listing(imported.list_imported(studio.data))]
+
+    def again(asked: str, *values: Any) -> list[Any]:
+        return [*look(None, asked), *changed(*values)]
 
     def opened() -> dict:
         bases = [model for model in models.installed(studio.data) if model.base and not model.problem]
@@ -47,11 +61,32 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             order = control.import_lora(studio.data, [Path(file) for file in given or []], studio.engine, **settings)
         except StudioError as error:
             return "", shown_error(error)
-        return order.id, drawn.imported_words(order)
+        return order.id, importlist.standing(order)
 
-    live(page, look, [told], [asked])
+    def act(event: gr.EventData) -> list[Any]:
+        return upkeep.opened(event.act, event.adapter)
+
+    live(page, look, [told, listed], [asked])
     page.load(opened, None, base, **QUIET)
     press.click(pressed, [files, name, trigger, base, ignore], [asked, told], **QUIET)
+    listed.click(act, None, upkeep.outputs, **QUIET)
+    upkeep.after(again, [asked, *inputs], [told, listed, *fields])
+
+
+def _kind(studio: Studio) -> Kind:
+    """How imported adapters are renamed and deleted."""
+
+    def question(slug: str) -> str:
+        name = escape(sources.of_imported(studio.data, slug).title)
+        kept = "Pictures drawn with it stay, and so does the file that it came from, where you keep that."
+        return f"<p><b>Delete {name}?</b> {kept}</p>"
+
+    return Kind(
+        name=lambda slug: sources.of_imported(studio.data, slug).title,
+        rename=lambda slug, name: imported.rename(studio.data, slug, name),
+        question=question,
+        delete=lambda slug: imported.remove(studio.data, slug),
+    )
 
 
 def _by_the_file() -> tuple[str, str]:

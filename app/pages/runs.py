@@ -7,16 +7,14 @@ from html import escape
 import gradio as gr
 
 from app import damaged
-from app.pages.act import acting, goto, part, shown_error
+from app.pages.act import acting, goto, part
 from app.pages.live import QUIET, live
 from app.pages.parts import cards, compare, links, summaries, words
+from app.pages.upkeep import Kind, Upkeep
 from app.remove import check, remove_run
 from app.studio import Studio
 from training import rundir
-from training.errors import StudioError
 from training.run import Run
-
-SHUT = {"visible": False}
 
 
 def build(studio: Studio, page: gr.Blocks) -> None:
@@ -26,22 +24,17 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         text = gr.Textbox(label="Filter", placeholder="name, method, base model", max_lines=1, elem_id="ds-filter")
         choices = [(label, key) for key, label in cards.FILTERS.items()]
         state = gr.Dropdown(choices, value="", label="State", elem_id="ds-filter-state")
-    number, ticked, chosen = gr.State(1), gr.State([]), gr.State("")
+    number, ticked = gr.State(1), gr.State([])
     ticks = part(js_on_load=acting())
-    said = part()
-    with gr.Row(visible=False) as naming:
-        name = gr.Textbox(label="New name", max_lines=1, elem_id="ds-new-name")
-        keep = gr.Button("Rename", scale=0, min_width=120)
-        drop = gr.Button("Leave it", scale=0, min_width=120)
-    with gr.Row(visible=False) as asking:
-        question = part()
-        sure = gr.Button("Delete it", variant="stop", scale=0, min_width=120)
-        not_sure = gr.Button("Keep it", scale=0, min_width=120)
+    upkeep = Upkeep(_kind(studio))
     grid, pager = part(js_on_load=acting(), elem_id="ds-grid"), part(js_on_load=acting())
     where = gr.Textbox(visible=False)
 
     def look(request: gr.Request, text: str, state: str, number: int, ticked: list[str]) -> list[str]:
-        shown = cards.page(summaries.summaries(studio.data), number, text or "", state or "")
+        found = summaries.summaries(studio.data)
+        shown, there = cards.page(found, number, text or "", state or ""), {summary.id for summary in found}
+        for gone in set(ticked) - there:
+            ticked.remove(gone)
         return [cards.grid(shown, ticked), _pager(shown), _ticks(ticked)]
 
     def again(text: str, state: str, number: int, ticked: list[str]) -> list[str]:
@@ -49,41 +42,12 @@ def build(studio: Studio, page: gr.Blocks) -> None:
 
     def act(event: gr.EventData, ticked: list[str]):
         """A button or a tick of a card."""
-        key, run_id = event.act, event._data.get("run", "")
-        if key == "tick":
-            others = [other for other in ticked if other != run_id]
-            ticked[:] = [*others, run_id] if event.checked else others  # in place: the next tick may not wait for this
-            return (
-                ticked,
-                run_id,
-                gr.skip(),
-                gr.skip(),
-                gr.skip(),
-                gr.skip(),
-                "",
-            )
-        try:
-            run = rundir.run_by_id(studio.data, run_id)
-            if key == "rename":
-                return ticked, run_id, gr.update(visible=True), gr.update(**SHUT), run.name, gr.skip(), ""
-            check(studio.data, run)
-        except StudioError as error:
-            return ticked, "", gr.skip(), gr.skip(), gr.skip(), gr.skip(), shown_error(error)
-        return ticked, run_id, gr.update(**SHUT), gr.update(visible=True), gr.skip(), _question(run), ""
-
-    def rename(run_id: str, given: str):
-        try:
-            rundir.run_by_id(studio.data, run_id).rename(given)
-        except StudioError as error:
-            return gr.skip(), shown_error(error)
-        return gr.update(**SHUT), "<p role='status'>Renamed.</p>"
-
-    def delete(run_id: str, ticked: list[str]):
-        try:
-            remove_run(studio.data, rundir.run_by_id(studio.data, run_id))
-        except StudioError as error:
-            return gr.update(**SHUT), shown_error(error), ticked
-        return gr.update(**SHUT), "<p role='status'>Deleted.</p>", [other for other in ticked if other != run_id]
+        run_id = event._data.get("run", "")
+        if event.act != "tick":
+            return [ticked, *upkeep.opened(event.act, run_id)]
+        others = [other for other in ticked if other != run_id]
+        ticked[:] = [*others, run_id] if event.checked else others  # in place: the next tick may not wait for this
+        return [ticked, *(gr.skip() for _ in upkeep.outputs)]
 
     def turn(event: gr.EventData) -> int:
         return int(event._data["page"])
@@ -94,19 +58,30 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     filters, shown = [text, state, number, ticked], [grid, pager, ticks]
     live(page, look, shown, filters)
     gr.on([text.input, state.input], lambda: 1, None, number, **QUIET).then(again, filters, shown, **QUIET)
-    grid.click(act, ticked, [ticked, chosen, naming, asking, name, question, said], **QUIET).then(
-        again, filters, shown, **QUIET
-    )
+    grid.click(act, ticked, [ticked, *upkeep.outputs], **QUIET).then(again, filters, shown, **QUIET)
     pager.click(turn, None, number, **QUIET).then(again, filters, shown, **QUIET)
     ticks.click(tick_act, ticked, [ticked, where], **QUIET).then(again, filters, shown, **QUIET).then(
         None, where, None, js=goto()
     )
-    gr.on([keep.click, name.submit], rename, [chosen, name], [naming, said], **QUIET).then(
-        again, filters, shown, **QUIET
+    upkeep.after(again, filters, shown)
+
+
+def _kind(studio: Studio) -> Kind:
+    """How runs are renamed and deleted; a damaged one can be deleted too."""
+
+    def run(run_id: str) -> Run:
+        return rundir.run_by_id(studio.data, run_id)
+
+    def question(run_id: str) -> str:
+        check(studio.data, run(run_id))
+        return _question(run(run_id))
+
+    return Kind(
+        name=lambda run_id: run(run_id).name,
+        rename=lambda run_id, name: run(run_id).rename(name),
+        question=question,
+        delete=lambda run_id: remove_run(studio.data, run(run_id)),
     )
-    sure.click(delete, [chosen, ticked], [asking, said, ticked], **QUIET).then(again, filters, shown, **QUIET)
-    drop.click(lambda: gr.update(**SHUT), None, naming, **QUIET)
-    not_sure.click(lambda: gr.update(**SHUT), None, asking, **QUIET)
 
 
 def _question(run: Run) -> str:

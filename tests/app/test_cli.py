@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from app import benchmark
 from app.cli import cli
 from training import rundir
 
@@ -285,6 +286,26 @@ def test_the_benchmark_draws_25_prompts_with_adapter_and_base(trained):
     assert scored["adapter"]["pictures"] == scored["base"]["pictures"] == len(scored["prompts"]) == 25
     assert scored["adapter"]["dino"] != scored["base"]["dino"]
     assert (rundir.open_run(data, document["run"]).path / "benchmark-live-step-000002.json").is_file()
+
+
+def test_an_adapter_file_scores_what_the_run_that_it_came_from_does(trained, tmp_path, monkeypatch, judge_folders):
+    data, document = trained
+    run, file = rundir.open_run(data, document["run"]), tmp_path / "n.safetensors"
+    delora("export", run.id, "--format", "native", "--out", file, "--data", data)
+    monkeypatch.setattr(benchmark, "SampleSpec", lambda: run.spec.sample)
+    judges = ["--dino", judge_folders["dino"], "--clip", judge_folders["clip"]]
+    common = ["--benchmark", "live", "--seeds", 1, *judges, "--json", "--data", data]
+    own = json.loads(delora("score", run.id, *common).stdout)
+    asked = ["score", "--adapter", file, "--real", run.path / "dataset", "--class-word", run.spec.class_word]
+    result = delora(*asked, *common)
+    assert result.exit_code == 0, (result.output, result.exception)
+    scored = json.loads(result.stdout)
+    for who in ("base", "adapter"):
+        assert scored[who]["dino"] == pytest.approx(own[who]["dino"]) and scored[who]["pictures"] == 25
+    assert json.loads((tmp_path / "n-benchmark-live.json").read_text())["adapter"] == scored["adapter"]
+    refused(delora(*asked[:5], *common), "--class-word")
+    refused(delora(*asked[:3], "--class-word", "dog", *common), "--real")
+    refused(delora(*asked, run.id, *common), "either")
 
 
 def test_export_writes_each_format_and_checks_what_diffusers_can_load(trained, tmp_path):

@@ -16,7 +16,7 @@ from app.drawings import parse_request
 from app.drawrequest import complete
 from app.engines import Waiting, job_name
 from app.engines.local import LocalEngine
-from app.pages.parts import drawn
+from app.pages.parts import drawn, importlist
 from training.errors import BadInput, MissingModel
 
 
@@ -209,14 +209,14 @@ def test_the_drawing_process_imports_and_then_draws(tmp_path, lora_file, tiny_fo
         asked = control.import_lora(tmp_path, [lora_file], workshop.engine, base=str(tiny_folder))
         until(lambda: asked.state().ended, workshop.said)
         assert (asked.state().name, asked.state().made) == ("done", "owl"), asked.state()
-        assert 'href="/generate?adapter=owl"' in drawn.imported_words(asked)
+        assert 'href="/generate?adapter=owl"' in importlist.standing(asked)
         drawing = control.draw(tmp_path, ask(), workshop.engine)
         failed = control.import_lora(tmp_path, [lora_file], workshop.engine, base=str(tiny_folder))
         until(lambda: drawing.state().ended and failed.state().ended, workshop.said)
         assert drawing.state().name == "done", drawing.state()
         pictures = [np.asarray(Image.open(path), int) for path in (*drawing.pictures(), *drawing.base_pictures())]
         assert len(pictures) == 2 and np.abs(pictures[0] - pictures[1]).max() > 2
-        assert 'role="alert"' in drawn.imported_words(failed) and "Give it another name." in failed.state().remedy
+        assert 'role="alert"' in importlist.standing(failed) and "Give it another name." in failed.state().remedy
     finally:
         workshop.close()
 

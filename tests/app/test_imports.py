@@ -154,3 +154,20 @@ def test_a_damaged_record_is_passed_over(data, tmp_path):
     (folder / "adapter.json").write_text('{"name": "x"}')
     assert imported.list_imported(tmp_path) == []
     assert imported.list_imported(tmp_path / "none") == []
+
+
+def test_an_imported_adapter_is_renamed_and_deleted_and_its_slug_stays(data, lora_file, tiny_folder, tmp_path):
+    own = tmp_path / "data"
+    for seed, name in enumerate(("Old", "Other")):
+        delora("import", lora_file(f"{name}.safetensors", seed), "--name", name, "--base", tiny_folder, "--data", own)
+    result = delora("import", "--rename", "old", "  A  new name ", "--data", own)
+    assert result.exit_code == 0 and "A new name" in result.stdout, (result.output, result.exception)
+    known = imported.find(own, "a new name")
+    assert (known.slug, known.name) == ("old", "A new name") and imported.find(own, "old") == known
+    for ref, name, told in (("old", "OTHER", "already"), ("old", " ", "1 to 80"), ("nobody", "X", "no imported")):
+        with pytest.raises(BadInput, match=told):
+            imported.rename(own, ref, name)
+    assert delora("import", "--remove", "A new name", "--data", own).exit_code == 0
+    assert [a.slug for a in imported.list_imported(own)] == ["other"]
+    assert sorted(path.name for path in imported.folder(own).iterdir()) == ["other"]
+    assert delora("import", "--remove", "old", "--data", own).exit_code == 2

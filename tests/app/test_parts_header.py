@@ -1,5 +1,6 @@
 """The top of a run's page in every state: what it says, what it offers, and that a name is never markup."""
 
+import errno
 import os
 import re
 import time
@@ -160,6 +161,14 @@ def test_out_of_memory_is_told_in_figures_with_the_fix_as_a_button(tmp_path, fix
         changes = header.changes(follow.view(run), "resume_less_memory")
         made = spec.parse(presets.merged(run.spec.model_dump(), changes))
         assert {key: getattr(made, key) for key in fix} == fix and made.start_step == 8
+
+
+def test_a_disk_that_filled_up_is_told_as_such_and_not_as_a_bug():
+    error = OSError(errno.ENOSPC, "No space left on device", "/data/runs/rex/adapter/rex.safetensors")
+    message, remedy, cause = lifecycle.explain(error, 8)
+    assert message == "The disk is full: /data/runs/rex/adapter/rex.safetensors could not be written."
+    assert remedy == "Free some space, then resume." and cause == "disk"
+    assert lifecycle.explain(OSError("no tokenizer in this folder"), 8)[2] == "error"
 
 
 def test_with_nothing_left_to_reduce_less_memory_is_not_offered(tmp_path):

@@ -1,6 +1,8 @@
 """The native file: what was saved comes back exactly, and whatever is wrong with a file is said in words."""
 
+import errno
 import json
+import resource
 import struct
 
 import pytest
@@ -8,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import delora
-from delora.files import read_header
+from delora.files import read_header, write_safetensors
 
 METHODS = tuple(delora.METHODS)
 
@@ -43,6 +45,20 @@ def test_a_saved_adapter_comes_back_exactly(method, make_net, inputs, randomise,
     assert state.keys() == again.state_dict().keys()
     assert all(torch.equal(state[key], t) for key, t in again.state_dict().items())
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]  # nothing half-made beside it
+
+
+def test_a_disk_that_refuses_is_an_os_error_and_leaves_nothing_half_written(tmp_path):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**23, limit[1]))
+    try:
+        with pytest.raises(OSError) as told:
+            write_safetensors({"a": torch.zeros(2**22)}, tmp_path / "a.safetensors", {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert told.value.errno == errno.EFBIG and told.value.filename == str(tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError):
+        write_safetensors({"a": torch.zeros(1)}, tmp_path / "nowhere" / "a.safetensors", {})
 
 
 def test_the_header_tells_what_it_is_without_reading_tensors(saved):

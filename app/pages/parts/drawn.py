@@ -9,7 +9,6 @@ from html import escape
 from app import imported
 from app.drawings import Drawing
 from app.drawrequest import SAMPLER_TITLES, DrawRequest
-from app.order import Order
 from app.pages.parts import links, words
 from training.errors import StudioError
 from training.run import Run
@@ -106,24 +105,6 @@ def facts(drawing: Drawing | None, data) -> str:
     return (
         f'<p><q>{escape(request.prompt)}</q></p><p class="ds-quiet">{escape(told)}</p>'
         '<button type="button" class="ds-button ds-small" data-act="reuse">Reuse these settings</button>'
-    )
-
-
-def imported_words(order: Order | None) -> str:
-    """How the import of a file stands; when it is done, the way to draw with it."""
-    if order is None:
-        return ""
-    state = order.state()
-    if state.name == "failed":
-        return words.failure(state.message, state.remedy)
-    if not state.ended:
-        return f"<p role='status'>{escape(state.message or 'Waits for the worker.')}</p>"
-    if not state.made:
-        return f"<p>{escape(state.message)}</p>"
-    address = escape(links.generate_imported(state.made), quote=True)
-    return (
-        f"<p role='status'>Imported as {escape(state.made)}.</p>"
-        f'<div class="ds-row"><a class="ds-button" href="{address}">Draw with {escape(state.made)}</a></div>'
     )
 
 
