@@ -211,9 +211,10 @@ def phase_seconds(run: Run) -> dict[str, float]:
     seconds: dict[str, float] = {}
     current, since = "", 0.0
     for event in run.events():
+        now = event.get("time", since)
         if current and event["kind"] != "attempt":
-            seconds[current] = seconds.get(current, 0.0) + event["time"] - since
-        since = event["time"]
+            seconds[current] = seconds.get(current, 0.0) + now - since
+        since = now
         if event["kind"] in ("phase", "attempt"):
             current = event.get("phase", "")
     return {phase: round(value, 1) for phase, value in seconds.items()}

@@ -53,15 +53,15 @@ def section(view: RunView, data: Path) -> str:
         return _framed(view, None, words.paragraph(f"No other format can be made now. {error}"))
     have = {file["kind"] for file in view.exports if (view.run.path / "adapter" / file["name"]).exists()}
     orders, made = exports.of_run(data, view.id), {file["kind"]: file for file in _there(view)}
-    rows = [
-        _row(view, kind, base, step, orders.get(kind), made.get(kind))
-        for kind in exports.kinds(view.spec, base.caps)
-        if kind not in have
-    ]
-    if not rows:
+    kinds = [kind for kind in exports.kinds(view.spec, base.caps) if kind not in have]
+    if not kinds:
         return ""
+    rows = [_row(view, kind, base, step, orders.get(kind), made.get(kind)) for kind in kinds]
     note = TAKES.format(base=words.base(view.spec.base)) if base.numbers > LARGE else ""
-    return _framed(view, step, f'{words.paragraph(note)}<ul class="ds-formats">{"".join(rows)}</ul>')
+    html = f'{words.paragraph(note)}<ul class="ds-formats">{"".join(rows)}</ul>'
+    names = ", ".join(who_words(view, kind, base)[0] for kind in kinds)
+    shown = bool(made) or any(order.state().name != "done" for order in orders.values())
+    return _framed(view, step, words.folded(names, html, "ds-formats-list", shown))
 
 
 def who_words(view: RunView, kind: str, base: Base) -> tuple[str, str]:

@@ -151,9 +151,10 @@ def paragraph(words: str, kind: str = "ds-plain") -> str:
     return f'<p class="{kind}">{told}</p>' if words else ""
 
 
-def folded(title: str, html: str, key: str) -> str:
-    """Something that is shown when asked for. key: its element id, by which a script can keep it open."""
-    return f'<details class="ds-folded" id="{key}"><summary data-keep="{key}">{escape(title)}</summary>{html}</details>'
+def folded(title: str, html: str, key: str, shown: bool = False) -> str:
+    """Something that is shown when asked for. key: its element id, by which a script keeps it as a person left it."""
+    summary = f'<summary data-keep="{key}">{escape(title)}</summary>'
+    return f'<details class="ds-folded" id="{key}"{" open" if shown else ""}>{summary}{html}</details>'
 
 
 def table(label: str, head: Sequence[str], rows: str, kind: str = "") -> str:
