@@ -10,7 +10,6 @@ data/draft/<hash of the user>/
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import secrets
@@ -151,11 +150,10 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         for name in ("pictures", "thumbnails"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a")
+        (folder / ".lock").touch()
     except OSError as error:
         raise from_os_error(error, folder) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with atomic.locked(folder / ".lock"):
         yield
 
 

@@ -7,7 +7,6 @@ stands, and the finished file lies in the run's adapter folder.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import shutil
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import assets
 from app.exporting import FORMATS, exact_formats, file_name, read_record
 from app.order import Order
 from app.saves import best_step, check_step
-from training import fitting, modelfolder, models
+from training import atomic, fitting, modelfolder, models
 from training.capabilities import Capabilities, from_configs
 from training.errors import BadInput
 from training.run import Run
@@ -123,8 +122,7 @@ def create(data: Path, run: Run, kind: str) -> Export:
     """
     folder = Export.folder(data)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with atomic.locked(folder / ".lock"):
         there = of_run(data, run.id).get(kind)
         if there and there.is_open:
             return there

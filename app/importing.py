@@ -6,7 +6,6 @@ waits in imports/<id>/ under a name of its own and is removed when it has been r
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from app import imported
 from app.exporting import slug
 from app.imported import ImportedAdapter
 from app.order import Order
+from training import atomic
 from training.errors import BadInput
 from training.spec import explain
 
@@ -78,8 +78,7 @@ def create(data: Path, files: Sequence[Path], **settings) -> Import:
         raise explain(error, ImportRequest) from error
     folder = Import.folder(data)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with atomic.locked(folder / ".lock"):
         for order in Import.all(data):
             if order.is_open and order.request() == request:
                 return order

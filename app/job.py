@@ -211,11 +211,11 @@ def phase_seconds(run: Run) -> dict[str, float]:
     seconds: dict[str, float] = {}
     current, since = "", 0.0
     for event in run.events():
-        now = event.get("time", since)
-        if current and event["kind"] != "attempt":
+        now, kind = event.get("time", since), event.get("kind")
+        if current and kind != "attempt":
             seconds[current] = seconds.get(current, 0.0) + now - since
         since = now
-        if event["kind"] in ("phase", "attempt"):
+        if kind in ("phase", "attempt"):
             current = event.get("phase", "")
     return {phase: round(value, 1) for phase, value in seconds.items()}
 

@@ -11,12 +11,10 @@ What there is to order is a class each: `app.drawings`, `app.exports`, `app.impo
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -24,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from training import atomic
 from training.errors import BadInput, StudioError, from_os_error
+from training.statefolder import StateFolder
 from training.states import is_process
 
 MOVES = {
@@ -75,7 +74,7 @@ class OrderState(BaseModel):
         return is_process(self.pid, self.pid_started)
 
 
-class Order:
+class Order(StateFolder):
     """One order, by its folder: every call reads what is on disk.
 
     KIND: what its id begins with, and with an s the folder it lies in. KEEP: how many stay; the worker removes older
@@ -88,14 +87,6 @@ class Order:
     UNDONE: ClassVar[str]
     AGAIN: ClassVar[str]
     SMALLER: ClassVar[str]
-
-    def __init__(self, path: Path):
-        self.path = Path(path)
-
-    @property
-    def id(self) -> str:
-        """The folder's name."""
-        return self.path.name
 
     def state(self) -> OrderState:
         """Where it stands. Raises BadInput where state.json is missing or damaged."""
@@ -117,7 +108,7 @@ class Order:
 
         Raises BadInput for a move that there is not, as out of an ended state.
         """
-        with self._locked():
+        with self.locked():
             now = self.state()
             name = name or now.name
             if name != now.name and name not in MOVES.get(now.name, ()):
@@ -127,23 +118,8 @@ class Order:
             if name not in MOVES:
                 changes = {"pid": None, "pid_started": None, **changes}
             moved = OrderState(**{**now.model_dump(), **changes, "name": name, "updated": time.time()})
-            try:
-                atomic.write_text(self.path / "state.json", moved.model_dump_json(indent=2) + "\n")
-            except OSError as error:
-                raise from_os_error(error, self.path / "state.json") from error
+            self.write_state(moved)
             return moved
-
-    def beat(self, **changes: Any) -> OrderState:
-        """Say that the process at work is alive, with any progress."""
-        return self.set_state(heartbeat=time.time(), **changes)
-
-    def request_stop(self) -> None:
-        """Ask it to stop at its next step."""
-        (self.path / "stop").touch()
-
-    def stop_requested(self) -> bool:
-        """Whether somebody asked it to stop."""
-        return (self.path / "stop").exists()
 
     def read(self, path: Path) -> dict[str, Any]:
         """A JSON file of the folder. Raises BadInput where it is missing or damaged."""
@@ -195,9 +171,3 @@ class Order:
                     atomic.remove_folder(order.path)
                     removed.append(order.id)
         return removed
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self.path / ".state.lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield

@@ -5,6 +5,7 @@ killed process left behind.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -86,6 +87,14 @@ def append_line(path: Path, line: str) -> None:
         if file.tell() and not _ends_in_newline(file):
             data = b"\n" + data
         file.write(data)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the only one inside, of all processes that name this lock file; others wait. It goes with the process."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def sweep(folder: Path) -> None:

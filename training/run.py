@@ -15,12 +15,13 @@ from typing import Any
 from training import atomic, events, spec, states
 from training.errors import BadInput, Superseded, from_os_error
 from training.spec import RunSpec
+from training.statefolder import StateFolder
 from training.states import RunState, check_move
 
 CHECKPOINT = re.compile(r"step-(\d{6,})")
 
 
-class Run:
+class Run(StateFolder):
     """One run, by its folder: every call reads what is on disk.
 
     attempt: set by the process that takes the run up (`begin_attempt`); from then on this object refuses to write once
@@ -28,15 +29,11 @@ class Run:
     """
 
     def __init__(self, path: Path, attempt: int | None = None):
-        self.path, self.attempt = Path(path), attempt
+        super().__init__(path)
+        self.attempt = attempt
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
-
-    @property
-    def id(self) -> str:
-        """The folder's name: date, time, the subject's name and four random digits."""
-        return self.path.name
 
     @property
     def spec(self) -> RunSpec:
@@ -75,7 +72,7 @@ class Run:
         Raises BadInput for a move that the state machine does not have. A run taken up again forgets a stop that was
         asked for before it ended.
         """
-        with self._locked():
+        with self.locked():
             self.check_fence()
             now = self.state()
             name = name or now.name
@@ -86,27 +83,8 @@ class Run:
                     self.clear_stop()
             moved = now.model_copy(update={**changes, "name": name, "updated": time.time()})
             moved = RunState.model_validate(moved.model_dump())
-            try:
-                atomic.write_text(self.path / "state.json", moved.model_dump_json(indent=2) + "\n")
-            except OSError as error:
-                raise from_os_error(error, self.path / "state.json") from error
+            self.write_state(moved)
             return moved
-
-    def beat(self, **changes: Any) -> RunState:
-        """Say that the process is alive, with any progress (step, phase)."""
-        return self.set_state(heartbeat=time.time(), **changes)
-
-    def request_stop(self) -> None:
-        """Ask the run to save and stop between two steps."""
-        (self.path / "stop").touch()
-
-    def stop_requested(self) -> bool:
-        """Whether somebody asked the run to stop."""
-        return (self.path / "stop").exists()
-
-    def clear_stop(self) -> None:
-        """Forget a request to stop."""
-        (self.path / "stop").unlink(missing_ok=True)
 
     # Attempts: only the newest may write
 
@@ -200,13 +178,6 @@ class Run:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise BadInput(f"Run {self.id} is being trained by another process.", "Stop it first.") from error
-            yield
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold state.json for a read and a write."""
-        with (self.path / ".state.lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
 

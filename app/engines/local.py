@@ -6,8 +6,6 @@ it, so a queue's memory is never believed: see `app.reconcile`.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import functools
 import json
 import os
@@ -15,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from huey import SqliteHuey
@@ -25,6 +23,7 @@ from huey.registry import Message
 from app import processes, workerfile
 from app.engines import KINDS, Capacity, Gone, Kind, Need, Running, Status, Waiting, job_folder, job_name
 from app.engines.records import Records, node
+from training import atomic
 
 Handler = Callable[[str, int], None]  # called with a run's id and an attempt number
 
@@ -50,7 +49,7 @@ class LocalEngine:
     def submit(self, run: str, attempt: int, need: Need) -> str:
         """Put a job into the queue of its kind; a name that waits or runs is left as it is."""
         name = job_name(run, attempt)
-        with self._locked():
+        with atomic.locked(self.folder / "submit.lock"):
             if isinstance(self.poll().get(name), Waiting | Running):
                 return name
             self.records.forget(name)
@@ -121,12 +120,6 @@ class LocalEngine:
                     huey.storage.sql("delete from task where queue = ? and data = ?", (huey.name, blob), commit=True)
                     return huey.pending_count() < before
         return False
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self.folder / "submit.lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 class _Json:

@@ -1,0 +1,59 @@
+"""A folder whose state.json says where something stands: a run, or an order for the drawing process."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from training import atomic
+from training.errors import from_os_error
+
+
+class StateFolder:
+    """What the two have in common: one writer at a time, the heartbeat, and the request to stop (a file of that name).
+
+    A subclass has `set_state`, with its own moves.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    def beat(self, **changes: Any) -> Any:
+        """Say that the process at work is alive, with any progress; returns the new state."""
+        return self.set_state(heartbeat=time.time(), **changes)
+
+    def request_stop(self) -> None:
+        """Ask it to stop; it does so between two steps."""
+        (self.path / "stop").touch()
+
+    def stop_requested(self) -> bool:
+        """Whether somebody asked it to stop."""
+        return (self.path / "stop").exists()
+
+    def clear_stop(self) -> None:
+        """Forget a request to stop."""
+        (self.path / "stop").unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold state.json for a read and a write."""
+        with atomic.locked(self.path / ".state.lock"):
+            yield
+
+    def write_state(self, state: BaseModel) -> None:
+        """Write state.json, by who holds it. Raises as `from_os_error`."""
+        path = self.path / "state.json"
+        try:
+            atomic.write_text(path, state.model_dump_json(indent=2) + "\n")
+        except OSError as error:
+            raise from_os_error(error, path) from error
