@@ -3,9 +3,11 @@
 import json
 import re
 import time
+from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
+from app.imported import ImportedAdapter
 from evaluation.scorebook import ScoreBook
 from evaluation.subject import Scores
 from training import presets, rundir
@@ -157,6 +159,17 @@ def failed(data: Path, cause: str) -> Run:
     (made.path / "log.txt").write_text("Traceback (most recent call last):\nValueError: <boom>\n")
     message, remedy = CAUSES[cause]
     return put(made, "failed", cause=cause, message=message, remedy=remedy)
+
+
+def imported(data: Path, name: str) -> ImportedAdapter:
+    """An imported LoRA with the words "zwx cat", whose file is empty."""
+    slug = name.lower().replace(" ", "-")
+    made = ImportedAdapter(slug, name, "zwx cat", "embedded", "lora", 16, 4, "", f"{slug}.st", "", "2026-11-25T14:07")
+    folder = data / "adapters" / slug
+    folder.mkdir(parents=True)
+    (folder / "adapter.json").write_text(json.dumps(asdict(made)))
+    (folder / "adapter.safetensors").touch()
+    return made
 
 
 def table(html: str) -> ElementTree.Element:

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
-from app import damaged, draft
+from app import damaged, draft, imported
 from app.remove import remove_run
 from evaluation.pictures import write_picture
 
@@ -125,6 +125,51 @@ def test_a_damaged_run_is_shown_and_deleted_only_after_a_question(app, page):
     page.get_by_role("button", name="Delete it").click()
     page.wait_for_url("**/runs")
     assert not run.path.exists() and page.errors == []
+
+
+def test_a_run_is_renamed_and_deleted_on_runs_and_what_was_ticked_with_it_stays(app, page):
+    kept, gone = (handmade.finished(app.data, name) for name in ("Jeep", "Rex"))
+    page.goto(f"{app.url}/runs")
+    for run in (kept, gone):
+        page.get_by_label(f"Compare {run.name}").check()
+    expect(page.get_by_text("2 runs are ticked.")).to_be_visible()
+    page.get_by_role("button", name="Rename Jeep").click()
+    page.get_by_label("New name").fill("  My   jeep ")
+    page.get_by_role("button", name="Rename", exact=True).click()
+    expect(page.get_by_role("link", name="My jeep")).to_be_visible()
+    page.get_by_role("button", name="Delete Rex").click()
+    expect(page.get_by_text("Delete Rex?")).to_be_visible()
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.get_by_text("1 run is ticked")).to_be_visible()
+    assert not gone.path.exists() and kept.name == "My jeep" and page.errors == []
+    remove_run(app.data, kept)
+
+
+def test_an_imported_lora_is_renamed_and_deleted_and_what_was_typed_stays(app, page):
+    for name in ("Cat style", "Owl"):
+        handmade.imported(app.data, name)
+    page.goto(f"{app.url}/generate?adapter=cat-style")
+    chosen, prompt = page.locator("#ds-run input"), page.locator("#ds-prompt textarea")
+    expect(chosen).to_have_value("Cat style (imported)")
+    expect(prompt).to_have_value("a zwx cat")
+    prompt.fill("a zwx cat on Mars")
+    page.get_by_role("button", name="LoRA files from elsewhere").click()
+    expect(page.get_by_role("link", name="Draw with Owl")).to_be_visible()
+    page.get_by_role("button", name="Rename Cat style").click()
+    page.get_by_label("New name").fill("owl")
+    page.get_by_role("button", name="Rename", exact=True).click()
+    expect(page.get_by_text("There is already an imported adapter Owl.")).to_be_visible()
+    page.get_by_label("New name").fill("Drawn cats")
+    page.get_by_role("button", name="Rename", exact=True).click()
+    expect(chosen).to_have_value("Drawn cats (imported)")
+    page.get_by_role("button", name="Delete Drawn cats").click()
+    assert serious(page) == []
+    page.get_by_role("button", name="Delete it").click()
+    expect(chosen).to_have_value("The base model alone")
+    expect(prompt).to_have_value("a zwx cat on Mars")
+    expect(page.get_by_role("button", name="Delete Owl")).to_be_visible()
+    assert [a.slug for a in imported.list_imported(app.data)] == ["owl"] and page.errors == []
+    imported.remove(app.data, "owl")
 
 
 def test_of_two_quick_ticks_none_is_lost(app, page):
