@@ -25,6 +25,14 @@ TITLES = {
     "merged": "Merged model",
     "native": "For DeLoRA Studio",
 }
+PROGRAMS = {
+    "kohya": "ComfyUI and AUTOMATIC1111",
+    "comfyui": "ComfyUI",
+    "diffusers": "diffusers",
+    "peft": "PEFT",
+    "merged": "programs that load no LoRA",
+    "native": "DeLoRA Studio",
+}
 WHO = {
     "kohya": "A LoRA file for ComfyUI (models/loras), AUTOMATIC1111 (models/Lora) and diffusers.",
     "comfyui": "A file for ComfyUI alone (models/loras).",
@@ -59,9 +67,10 @@ def section(view: RunView, data: Path) -> str:
     rows = [_row(view, kind, base, step, orders.get(kind), made.get(kind)) for kind in kinds]
     note = TAKES.format(base=words.base(view.spec.base)) if base.numbers > LARGE else ""
     html = f'{words.paragraph(note)}<ul class="ds-formats">{"".join(rows)}</ul>'
-    names = ", ".join(who_words(view, kind, base)[0] for kind in kinds)
+    readers = {**PROGRAMS, "kohya": "diffusers"} if base.caps.embedded else PROGRAMS
+    programs = dict.fromkeys(readers[kind] for kind in kinds)
     shown = bool(made) or any(order.state().name != "done" for order in orders.values())
-    return _framed(view, step, words.folded(names, html, "ds-formats-list", shown))
+    return _framed(view, step, words.folded(f"For {', '.join(programs)}", html, "ds-formats-list", shown))
 
 
 def who_words(view: RunView, kind: str, base: Base) -> tuple[str, str]:
