@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from app import control, rundisk, settings
@@ -12,76 +12,27 @@ from app.draftstore import Draft, changing, successor, write
 from app.engines import Engine, Need
 from app.engines.local import gpu_count
 from app.kinds import class_suggestions
+from app.problem import Problem, problem_of
 from training import atomic, fitting, models, presets, rundir, subjects
 from training.capabilities import Capabilities
 from training.errors import BadInput, MissingModel, from_os_error
 from training.run import Run
 from training.spec import RunSpec, explain_all, fill
 
-LABELS = {
-    "pictures": "Pictures",
-    "name": "Name",
-    "class_word": "Kind",
-    "token": "Word in prompts (token)",
-    "base": "Base model",
-    "method": "Method",
-    "effort": "Effort",
-}
+STAND_INS = {"name": "it", "class_word": "thing"}  # for what is not given yet, while all else is looked at
+PLACE = "in the snow"
+LARGE_NUMBERS = 200_000_000  # of a base model's weights: the built-in one has 29 million, Stable Diffusion a billion
 BEGUN_KEPT = 50  # keys of drafts that became runs: open tabs may still press Start on the newest ones
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something about a draft, to be said in the list at Start and again beside its field.
-
-    field: pictures, name, class_word, token, base, method, parent, disk, or the name of a setting. words: what is wrong
-    and what to do. suggestions: what could be put there instead.
-    """
-
-    field: str
-    words: str
-    suggestions: tuple[str, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """What the field is called on the page."""
-        return LABELS.get(self.field) or settings.label(self.field)
-
-    @property
-    def anchor(self) -> str:
-        """The element id of the field on the page."""
-        return anchor(self.field)
-
-
-def anchor(field: str) -> str:
-    """The element id of a field: "adapter.lambda_" -> "ds-field-adapter-lambda"."""
-    return "ds-field-" + field.strip("_").replace(".", "-").replace("_", "-")
-
-
 def problems(data: Path, draft: Draft) -> list[Problem]:
-    """What keeps a draft from becoming a run, in the order of the page; [] where nothing does."""
-    found = []
-    if not draft.pictures:
-        found.append(Problem("pictures", "There are no pictures yet. Add 4 to 8 of your subject, or try the sample."))
-    elif not draft.usable:
-        found.append(Problem("pictures", "None of the pictures can be read. Add others."))
-    for field, words in (
-        ("name", "It has no name yet. Any name does; the run and its file are called so."),
-        ("class_word", "Say in a plain word what kind of thing it is: dog, car, shoe."),
-        ("token", "Choose a rare word that will stand for this one subject in prompts, such as sks."),
-    ):
-        if not getattr(draft, field).strip():
-            found.append(Problem(field, words))
-    caps, fault = capabilities(data, draft.base)
-    found += [_problem(fault)] if fault else []
-    spec, wrong = _spec(draft, caps)
-    told = {problem.field for problem in found}
-    found += [problem for problem in map(_problem, wrong) if problem.field not in told]
-    if spec and caps:
-        found += [_problem(fault) for fault in fitting.faults(spec, caps, gpu=gpu_count() > 0)]
-        found += [Problem("parent", words) for words in _parent_faults(data, spec)]
-        found += [Problem("disk", words) for words in rundisk.faults(data, spec, caps)]
-    return found
+    """What keeps a draft from becoming a run, one for each field, in the order of the page; [] where nothing does."""
+    return _one_each([*_gaps(draft), *_faults(data, draft)])
+
+
+def faults(data: Path, draft: Draft) -> list[Problem]:
+    """`problems` without what is only not given yet."""
+    return _one_each(_faults(data, draft))
 
 
 def warnings(data: Path, draft: Draft) -> list[Problem]:
@@ -100,7 +51,15 @@ def warnings(data: Path, draft: Draft) -> list[Problem]:
         words = f"This base model does not know the word {word!r}, so it has nothing to begin with. "
         words += f"Near it, it knows: {', '.join(near)}." if near else f"It knows {len(caps.classes)}: choose one."
         found.append(Problem("class_word", words, tuple(near)))
+    if caps and _takes_hours(data, draft.base):
+        words = "This computer has no NVIDIA GPU. On the processor alone, training this base model takes many hours."
+        found.append(Problem("base", words))
     return found
+
+
+def outline(data: Path, draft: Draft) -> RunSpec:
+    """`spec_of` a draft that may lack a name and a kind."""
+    return spec_of(data, _completed(draft))
 
 
 def spec_of(data: Path, draft: Draft) -> RunSpec:
@@ -142,12 +101,16 @@ def begin(data: Path, draft: Draft, engine: Engine | None = None) -> Run:
         return run
 
 
-def prompt_words(draft: Draft, caps: Capabilities) -> str:
-    """What to write in prompts: "Write: a sks dog in the snow"; "" while the kind is not given."""
+def prompt_words(draft: Draft, caps: Capabilities | None) -> str:
+    """What to write in prompts: "Write: a sks dog in the snow"; "" while the kind is not given.
+
+    caps: None while the base model is not found.
+    """
     token, word = draft.token.strip(), draft.class_word.strip()
     if not token or not word:
         return ""
-    place = "in the snow" if "in the snow" in (caps.places or ("in the snow",)) else caps.places[0]
+    places = (caps and caps.places) or (PLACE,)
+    place = PLACE if PLACE in places else places[0]
     return f"Write: {fill(f'a {{subject}} {place}', f'{token} {word}')}"
 
 
@@ -158,6 +121,49 @@ def capabilities(data: Path, base: str) -> tuple[Capabilities | None, BadInput |
     except (BadInput, MissingModel) as error:
         error.field = "base"
         return None, error
+
+
+def _gaps(draft: Draft) -> list[Problem]:
+    """What a draft lacks."""
+    found = []
+    if not draft.pictures:
+        found.append(Problem("pictures", "There are no pictures yet. Add 4 to 8 of your subject, or try the sample."))
+    elif not draft.usable:
+        found.append(Problem("pictures", "None of the pictures can be read. Add others."))
+    for field, words in (
+        ("name", "It has no name yet. Any name does; the run and its file are called so."),
+        ("class_word", "Say in a plain word what kind of thing it is: dog, car, shoe."),
+        ("token", "Choose a rare word that will stand for this one subject in prompts, such as sks."),
+    ):
+        if not getattr(draft, field).strip():
+            found.append(Problem(field, words))
+    return found
+
+
+def _faults(data: Path, draft: Draft) -> list[Problem]:
+    """What of a draft cannot be as it is."""
+    caps, fault = capabilities(data, draft.base)
+    found = [problem_of(fault)] if fault else []
+    spec, wrong = _spec(_completed(draft), caps)
+    found += map(problem_of, wrong)
+    if spec and caps:
+        found += [problem_of(fault) for fault in fitting.faults(spec, caps, gpu=gpu_count() > 0)]
+        found += [Problem("parent", words) for words in _parent_faults(data, spec)]
+        found += [Problem("disk", words) for words in rundisk.faults(data, spec, caps)]
+    return found
+
+
+def _one_each(found: list[Problem]) -> list[Problem]:
+    """The first problem of each field."""
+    told: dict[str, Problem] = {}
+    for problem in found:
+        told.setdefault(problem.field, problem)
+    return list(told.values())
+
+
+def _completed(draft: Draft) -> Draft:
+    """A draft with something in the place of what is not given yet."""
+    return draft.changed(**{field: getattr(draft, field).strip() or word for field, word in STAND_INS.items()})
 
 
 def _spec(draft: Draft, caps: Capabilities | None) -> tuple[RunSpec | None, list[BadInput]]:
@@ -174,19 +180,14 @@ def _spec(draft: Draft, caps: Capabilities | None) -> tuple[RunSpec | None, list
     return (None if wrong else spec), wrong
 
 
-def _problem(fault: BadInput | MissingModel) -> Problem:
-    """An error as a problem: with the field that the page has, by its label."""
-    field = fault.field or ""
-    while field and field not in LABELS and settings.label(field) == field:
-        field = field.rpartition(".")[0]  # "sample.seeds.0" is the field "sample.seeds"
-    field = field or "method"
-    words = f"{fault.message} {fault.remedy}".strip()
-    given = fault.field or field
-    for name in (given, given.rpartition(".")[2]):
-        if words.startswith((f"{name}:", f"{name} ")):
-            words = Problem(field, "").label + words.removeprefix(name)
-            break
-    return Problem(field, words)
+def _takes_hours(data: Path, base: str) -> bool:
+    """Whether a base model is too large to be trained on this computer's processor while one waits."""
+    if gpu_count() > 0 or (platform.system(), platform.machine()) == ("Darwin", "arm64"):
+        return False
+    try:
+        return models.count_numbers(base, data) > LARGE_NUMBERS
+    except (BadInput, MissingModel):  # damaged weights are told when they are loaded
+        return False
 
 
 def _parent_faults(data: Path, spec: RunSpec) -> list[str]:
@@ -207,7 +208,7 @@ def _parent_faults(data: Path, spec: RunSpec) -> list[str]:
 def _made(data: Path, draft: Draft, run_id: str, record: Path) -> Run:
     """The run of a draft, under the draft's lock. record: where its id is written down."""
     if found := problems(data, draft):
-        raise BadInput(found[0].words, field=found[0].field)
+        raise BadInput(f"{found[0].label}: {found[0].words}", field=found[0].field)
     spec, used = spec_of(data, draft), draft.usable
     size = spec.resolution or models.describe(spec.base, data).size_px
     paths, crops = [draft.picture_file(picture) for picture in used], [picture.crop for picture in used]

@@ -24,7 +24,7 @@ from training.run import Run
 
 __all__ = ["Draft", "DraftPicture", "load"]
 
-FIELDS = ("name", "class_word", "token", "base", "effort", "method", "settings", "parent", "start_step")
+FIELDS = ("name", "class_word", "token", "base", "effort", "method", "settings", "parent", "start_step", "pressed")
 LIMITS = f"At most {subjects.MOST_PICTURES} pictures, each up to {LARGEST_FILE_MB} MB."
 LEFT_OUT = "{name} was left out: " + f"{subjects.MOST_PICTURES} pictures are the most, and 4 to 8 are usual."
 
@@ -70,9 +70,10 @@ def add_pictures(draft: Draft, files: Sequence[tuple[str, Path]], *, delete: boo
     room = subjects.MOST_PICTURES - len(load(draft.data, draft.user).pictures)
     try:
         with _beside(draft.folder) as beside:
-            for name, path in files:
+            for given, path in files:
+                name = draftpictures.shown_name(given)
                 if len(taken) >= room:
-                    refused.append(LEFT_OUT.format(name=draftpictures.shown_name(name)))
+                    refused.append(LEFT_OUT.format(name=name))
                     continue
                 try:
                     taken.append(draftpictures.take_in(Path(path), name, beside))
@@ -159,7 +160,7 @@ def from_run(data: Path, run: Run, user: str = "", *, longer: bool = False) -> D
 
 
 def _replace(draft: Draft, files: Sequence[tuple[str, Path]], **fields: Any) -> Draft:
-    """A new draft in the place of this one, of `files`, which stay where they are."""
+    """A new draft in the place of this one, of `files` (what to call each, where it lies), which stay there."""
     with _beside(draft.folder) as beside:
         taken = tuple(draftpictures.take_in(path, name, beside) for name, path in files)
         with changing(draft) as now:

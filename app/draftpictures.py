@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,7 +20,9 @@ from training.errors import BadInput
 
 LONGEST_PX = 2048
 THUMBNAIL_PX = 192
+SEEN_PX = 512  # at which pictures are looked at while it is not known how large they will be used
 CROPS = (0.0, 0.5, 1.0)
+EVEN_PX = 2  # sides that differ by no more are equal: there is nothing to choose between their squares
 FAST = {"compress_level": 1}  # three times as fast as the usual level for a tenth more bytes
 
 
@@ -28,8 +30,8 @@ class DraftPicture(BaseModel):
     """One picture of a draft.
 
     id: names its files. name: the client's, shown only. crop: where the square lies along the long side, 0 left or top,
-    0.5 the middle, 1 the end. notes: what cleaning did. kind, words, same_as: see `training.subjects.Verdict`.
-    photograph: whether it looks like one.
+    0.5 the middle, 1 the end. shape: which way it is longer. notes: what cleaning did. kind, words, same_as: see
+    `training.subjects.Verdict`. photograph: whether it looks like one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -37,6 +39,7 @@ class DraftPicture(BaseModel):
     id: str
     name: str
     crop: float = 0.5
+    shape: Literal["wide", "tall", "square"] = "wide"
     notes: tuple[str, ...] = ()
     kind: str = "good"
     words: str = ""
@@ -72,9 +75,10 @@ def shown_name(name: str) -> str:
 def take_in(path: Path, name: str, folder: Path) -> DraftPicture:
     """Clean the picture at `path` into `folder`: its copy, and a thumbnail for each crop.
 
-    Raises BadInput, naming it as the client did, where it cannot be used; OSError where `folder` cannot be written.
+    name: what to call it on the page.
+
+    Raises BadInput, naming it so, where it cannot be used; OSError where `folder` cannot be written.
     """
-    name = shown_name(name)
     try:
         read = pictures.read(path)
     except BadInput as error:
@@ -95,14 +99,24 @@ def take_in(path: Path, name: str, folder: Path) -> DraftPicture:
 
 
 def judged(found: Sequence[DraftPicture], folder: Path, size_px: int) -> tuple[DraftPicture, ...]:
-    """The pictures in `folder` with their verdicts for a base model of `size_px`, duplicates told from the first on."""
-    looks = [replace(_look(folder / p.file, size_px, p.crop), notes=p.notes) for p in found]
+    """The pictures in `folder` with their verdicts for a base model of `size_px`, duplicates told from the first on.
+
+    size_px: 0 where it is not known; no picture is too small then.
+    """
+    looks = [replace(_look(folder / p.file, size_px or SEEN_PX, p.crop), notes=p.notes) for p in found]
     verdicts = subjects.judge(looks, size_px)
     told = []
-    for picture, verdict in zip(found, verdicts, strict=True):
+    for picture, look, verdict in zip(found, looks, verdicts, strict=True):
         words = verdict.words.replace(str(folder / picture.file), picture.name).replace(picture.file, picture.name)
-        told.append(picture.changed(kind=verdict.kind, words=words, same_as=verdict.same_as))
+        shape = _shape(*look.size_px)
+        told.append(picture.changed(shape=shape, kind=verdict.kind, words=words, same_as=verdict.same_as))
     return tuple(told)
+
+
+def _shape(width: int, height: int) -> str:
+    if abs(width - height) <= EVEN_PX:
+        return "square"
+    return "wide" if width > height else "tall"
 
 
 # A copy never changes once it is made, so what was seen on it stays true: a press on a crop looks at one picture only.

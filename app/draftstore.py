@@ -28,8 +28,7 @@ from training.adapterspec import METHODS
 from training.errors import StudioError, from_os_error
 from training.presets import Effort
 
-KEPT = ("base", "effort", "method")  # what a new draft takes over from the one before
-SIZE_PX = 512  # pictures are judged for it while the base model is not found
+KEPT = ("base", "base_px", "effort", "method")  # what a new draft takes over from the one before
 LEFT_SECONDS = 3600  # after which what a killed process left half done is removed
 
 
@@ -38,7 +37,9 @@ class Draft(BaseModel):
 
     key: names this draft; one run is made of it. settings: overrides of RunSpec's fields as typed, by dotted names
     ("steps", "adapter.rank"); those that the method does not have are kept and not used. parent, start_step: as in
-    RunSpec. background: a warning about the pictures' backgrounds, "" where there is none.
+    RunSpec. background: a warning about the pictures' backgrounds, "" where there is none. base_px: the edge of the
+    base model's pictures, of the one before while it is not found; 0 before any was. pressed: whether Start was pressed
+    and something was wrong: from then on the page tells all that is.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -57,6 +58,8 @@ class Draft(BaseModel):
     settings: dict[str, Any] = {}
     parent: str | None = None
     start_step: int | None = None
+    base_px: int = 0
+    pressed: bool = False
 
     @property
     def data(self) -> Path:
@@ -123,26 +126,18 @@ def successor(draft: Draft, **fields: Any) -> Draft:
 
 
 def judged(draft: Draft) -> Draft:
-    """The draft with new verdicts on its pictures."""
-    found = draftpictures.judged(draft.pictures, draft.folder / "pictures", size_px(draft))
-    return draft.changed(pictures=found)
+    """The draft with new verdicts on its pictures, which a base model that is not found does not change."""
+    with contextlib.suppress(StudioError):
+        draft = draft.changed(base_px=models.describe(draft.base, draft.data).size_px)
+    typed = str(draft.settings.get("resolution", "")).strip()
+    size_px = int(typed) if typed.isdecimal() and 8 <= int(typed) <= 2048 else draft.base_px
+    return draft.changed(pictures=draftpictures.judged(draft.pictures, draft.folder / "pictures", size_px))
 
 
 def looked_over(draft: Draft) -> Draft:
     """The draft with new verdicts and a new look at the backgrounds, after pictures came or went."""
     middles = [draft.folder / "thumbnails" / p.changed(crop=0.5).thumbnail for p in draft.pictures]
     return judged(draft).changed(background=subjects.background_warning(middles) or "")
-
-
-def size_px(draft: Draft) -> int:
-    """The edge of the pictures that a run of this draft would be trained on."""
-    typed = str(draft.settings.get("resolution", "")).strip()
-    if typed.isdecimal() and 8 <= int(typed) <= 2048:
-        return int(typed)
-    try:
-        return models.describe(draft.base, draft.data).size_px
-    except StudioError:
-        return SIZE_PX
 
 
 @contextlib.contextmanager

@@ -73,6 +73,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "threads": "Processor threads",
     },
 }
+FROM_SUBJECT = {"instance_prompt": "", "class_prompt": ""}  # empty follows the token and the kind, as their help says
 ELSEWHERE = ("version", "task", "name", "base", "class_word", "token", "adapter", "sample", "parent", "start_step")
 
 
@@ -80,9 +81,10 @@ ELSEWHERE = ("version", "task", "name", "base", "class_word", "token", "adapter"
 class SettingField:
     """One setting in the form.
 
-    name: its dotted name in RunSpec. kind: how it is typed: a text, a number, a switch, one of `choices`, a list (with
-    commas), lines, or pairs ("end of a layer's name: value", one a line). default: the preset's value as it would be
-    typed, a bool for a switch. optional: whether empty means something of its own, which `help` says.
+    name: its dotted name in RunSpec. help: "" where the label says it all. kind: how it is typed: a text, a number, a
+    switch, one of `choices`, a list (with commas), lines, or pairs ("end of a layer's name: value", one a line).
+    default: the preset's value as it would be typed, a bool for a switch. optional: whether empty means something of
+    its own, which `help` says.
     """
 
     name: str
@@ -97,16 +99,15 @@ class SettingField:
 
 def settings_fields(method: str, base: BaseKind = "embedded", effort: Effort = "balanced") -> list[SettingField]:
     """The settings that `method` uses, group by group, with the presets for a kind of base model and an effort."""
-    values = typed(presets.make_spec(base, method, effort, class_word="{kind}", token="{token}"))
+    values = typed(presets.make_spec(base, method, effort, class_word="thing")) | FROM_SUBJECT
     found = []
     for group, labels in GROUPS.items():
         for name, label in labels.items():
             info = _info(name, method)
             if info is not None:
                 kind, choices, optional = _kind(name, info)
-                found.append(
-                    SettingField(name, label, info.description or "", kind, values[name], group, choices, optional)
-                )
+                words = _help(label, info)
+                found.append(SettingField(name, label, words, kind, values[name], group, choices, optional))
     return found
 
 
@@ -146,7 +147,7 @@ def values(settings: Mapping[str, Any], method: str) -> tuple[dict[str, Any], li
         try:
             value = None if empty and optional else _value(text, kind)
         except ValueError as error:
-            wrong.append(BadInput(f"{label(name)}: {error}", "Write one a line, such as attn2.to_k: 8.", name))
+            wrong.append(BadInput(str(error), "Write one a line, such as attn2.to_k: 8.", name))
             continue
         group, _, inner = name.rpartition(".")
         (nested.setdefault(group, {}) if group else nested)[inner] = value
@@ -173,6 +174,12 @@ def _info(name: str, method: str) -> FieldInfo | None:
     if name in ELSEWHERE or (name == "learning_rate_lambda" and "lambda_" not in read_fields(method)):
         return None
     return fields.get(inner)
+
+
+def _help(label: str, info: FieldInfo) -> str:
+    """What a field is for, where its label does not say just that."""
+    words = info.description or ""
+    return "" if words.rstrip(".") == label.partition(" (")[0] else words
 
 
 def _kind(name: str, info: FieldInfo) -> tuple[Kind, tuple[str, ...], bool]:

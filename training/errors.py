@@ -8,13 +8,14 @@ class StudioError(Exception):
     """Base of all errors that are shown as they are.
 
     message: what was wrong, naming the file or field. remedy: what to do. field: the RunSpec field, if one is meant.
+    on_page: what to do for those who look at a page, where `remedy` names a command and a page does the same.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, remedy: str = "", field: str | None = None):
+    def __init__(self, message: str, remedy: str = "", field: str | None = None, on_page: str = ""):
         super().__init__(f"{message} {remedy}".strip())
-        self.message, self.remedy, self.field = message, remedy, field
+        self.message, self.remedy, self.field, self.on_page = message, remedy, field, on_page or remedy
 
 
 class BadInput(StudioError):

@@ -1,6 +1,9 @@
 """Where the name of a base model leads on this computer."""
 
+import difflib
+import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from training import catalog
 from training.errors import BadInput, MissingModel
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+NEAR = 5  # entries of a folder that are looked at for what a mistyped path may have meant
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def resolve(ref: str, data: Path) -> ModelRef:
         return ModelRef(ref, "Toy model (built in)", "embedded", path)
     known = catalog.find(ref)
     if known:
+        size = f"(about {known.size_mb / 1000:.1f} GB)"
         if not known.base:
             raise BadInput(f"{ref} ({known.title}) is not a base model.", "Choose embedded or sd15.", field="base")
         path = catalog.home(data, known.name)
@@ -63,8 +68,9 @@ def resolve(ref: str, data: Path) -> ModelRef:
             return ModelRef(ref, known.title, "hub", cached)
         raise MissingModel(
             f"{known.title} is not on this computer yet.",
-            f"Get it with `delora models get {known.name}` (about {known.size_mb / 1000:.1f} GB).",
+            f"Get it with `delora models get {known.name}` {size}.",
             field="base",
+            on_page=f"Download it at This computer {size}.",
         )
     added = catalog.added(data).get(ref)
     path = Path(added or ref or "nothing").expanduser().absolute()
@@ -77,6 +83,7 @@ def resolve(ref: str, data: Path) -> ModelRef:
             f"The model {ref} was added from {added}, and that is not there any more.",
             f"Add it again from where it is now, or forget it with `delora models remove {ref}`.",
             field="base",
+            on_page="At This computer it can be removed, and added again from where it is now.",
         )
     if HUB_ID.fullmatch(ref):
         cached = _hub_cache(ref)
@@ -84,9 +91,38 @@ def resolve(ref: str, data: Path) -> ModelRef:
             return ModelRef(ref, ref, "hub", cached)
     raise MissingModel(
         f"There is no base model {ref!r}: no such folder or file, and no downloaded model of that name.",
-        "See `delora models list`; a folder you have can be named by its path.",
+        f"{(meant := _meant(ref, data))}See `delora models list`; a folder you have can be named by its path.",
         field="base",
+        on_page=f"{meant}This computer shows the models that are here; a folder you have can be named by its path.",
     )
+
+
+def _meant(ref: str, data: Path) -> str:
+    """Which base model of nearly that name there is, as a question with a space behind it, or ""."""
+    path = Path(ref).expanduser()
+    if path.name != ref and path.parent.is_dir():
+        near = [path.with_name(name) for name in _near(path.name, _entries(path.parent))]
+        near = [other for other in near if other.suffix == ".safetensors" or (other / "model_index.json").is_file()]
+    else:
+        bases = [known for known in catalog.CATALOG.values() if known.base]
+        names = {said: known.name for known in bases for said in (known.title, known.repo, known.name)}
+        names |= {name: name for name in ("embedded", *catalog.added(data))}
+        near = [names[said] for said in _near(ref, names)]
+    return f"Did you mean {near[0]}? " if near else ""
+
+
+def _near(name: str, names: Iterable[str]) -> list[str]:
+    """Those of `names` that look like `name` in small letters, the nearest first."""
+    small = {other.lower(): other for other in names}
+    return [small[found] for found in difflib.get_close_matches(name.lower(), small, NEAR)]
+
+
+def _entries(folder: Path) -> list[str]:
+    """The names in a folder that may be there and may be read."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _hub_cache(repo: str, commit: str | None = None) -> Path | None:

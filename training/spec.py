@@ -7,6 +7,7 @@ come from here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -228,6 +229,7 @@ PLAIN_RULES = {  # pydantic's kind of problem -> its rule in plainer words
     "finite_number": "It must be a number",
     "bool_parsing": "It must be yes or no",
 }
+RULE_BEGINS = re.compile("^(Input|String|Tuple) should")
 
 
 def explain(error: ValidationError, model: type[BaseModel] = RunSpec) -> BadInput:
@@ -259,7 +261,7 @@ def _sentence(problem: Mapping[str, Any], model: type[BaseModel]) -> BadInput:
     if problem["type"].startswith("union_tag"):
         return BadInput("adapter.method: no such method.", problem["msg"].rpartition("expected tags: ")[2], field)
     given = repr(given) if len(repr(given)) <= 80 else f"{repr(given)[:76]} ..."
-    rule = problem["msg"].replace("Input should", "It must").replace("String should", "It must")
+    rule = RULE_BEGINS.sub("It must", problem["msg"]).replace(" after validation", "")
     rule = PLAIN_RULES.get(problem["type"], rule)
     return BadInput(
         f"{field}: {given} cannot be used. {rule}.",

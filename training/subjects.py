@@ -47,12 +47,12 @@ def inspect_all(paths: Sequence[Path], size_px: int = 512, crops: Sequence[float
 
 @dataclass(frozen=True)
 class Look:
-    """What one picture alone shows. short_px: its short side. notes: what was done to it, in words.
+    """What one picture alone shows. size_px: its width and height. notes: what was done to it, in words.
 
     problem: why it cannot be read; nothing else is known then.
     """
 
-    short_px: int = 0
+    size_px: tuple[int, int] = (0, 0)
     sharpness: float = 0.0
     hash: int = 0
     notes: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ def look(path: Path, size_px: int, crop: float = 0.5) -> Look:
     except BadInput as error:
         return Look(problem=str(error))
     image = pictures.square(picture.image, min(size_px, *picture.image.size), crop)
-    return Look(min(picture.image.size), sharpness(image), perceptual_hash(image), picture.notes)
+    return Look(picture.image.size, sharpness(image), perceptual_hash(image), picture.notes)
 
 
 def judge(looks: Sequence[Look], size_px: int) -> list[Verdict]:
@@ -177,8 +177,8 @@ def _judge(looks: Sequence[Look], i: int, size_px: int) -> Verdict:
         if not other.problem and (this.hash ^ other.hash).bit_count() <= SAME_BITS:
             return Verdict("duplicate", f"Same as no. {j + 1}. It adds nothing; leave one out.", j)
     did = f" ({', '.join(this.notes)})" if this.notes else ""
-    if this.short_px < size_px:
-        return Verdict("small", f"Small: {this.short_px} pixels on its short side, {size_px} are wanted{did}.")
+    if (short := min(this.size_px)) < size_px:
+        return Verdict("small", f"Small: {short} pixels on its short side, {size_px} are wanted{did}.")
     if this.sharpness < BLURRED_BELOW:
         return Verdict("blurred", f"Blurred: a sharper picture teaches more{did}.")
     return Verdict("good", f"Good{did}.")

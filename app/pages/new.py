@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app import begin, draft
+from app.draft import Draft
 from app.pages.act import goto, part, shown_error
 from app.pages.live import QUIET
-from app.pages.newform import SLOTS, Form
+from app.pages.newform import Form
 from app.pages.parts import drafts, links
 from app.studio import Studio
 from training.errors import StudioError
 
 TYPED = {**QUIET, "trigger_mode": "always_last"}  # while it is typed: the newest text is kept
+# The list of what is wrong may be out of sight, or move when a fold opens: it is shown, and read, by getting the focus.
+TO_PROBLEMS = """(address) => {
+  if (!address) setTimeout(() => document.querySelector("#ds-problems .ds-problems")?.focus(), 300);
+}"""
 REBUILT = ("base", "method", "effort")  # what other settings and their presets hang on
 
 
@@ -44,11 +50,12 @@ def build(studio: Studio, page: gr.Blocks) -> None:
                 now = form.keep(now, dict(zip(form.fields, values, strict=True)))
             wrong = begin.problems(form.data, now) if key in ("", now.key) else []
             if wrong:
-                folded = any(problem.field not in SLOTS for problem in wrong)
-                return ["", gr.update(open=True) if folded else gr.skip(), *form.shown(now, wrong)]
+                folded = any(form.fields.get(problem.field) in form.marked for problem in wrong)
+                now = draft.save(now, pressed=True)
+                return ["", gr.update(open=True) if folded else gr.skip(), *form.shown(now)]
             run = begin.begin(form.data, now.changed(key=key or now.key), studio.engine)
         except StudioError as error:
-            same[form.all.index(form.problems)] = f"<div class='ds-problems'>{shown_error(error)}</div>"
+            same[form.all.index(form.problems)] = f"<div class='ds-problems' tabindex='-1'>{shown_error(error)}</div>"
             return ["", gr.skip(), *same]
         return [links.run(run.id), gr.skip(), *same]
 
@@ -56,7 +63,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         return form.shown(draft.clear(form.draft(request)))
 
     given = [form.key, *form.fields.values()]
-    form.start.click(pressed, given, [where, form.everything, *form.all], **QUIET).then(None, where, None, js=goto())
+    started = form.start.click(pressed, given, [where, form.everything, *form.all], **QUIET)
+    started.then(None, where, None, js=goto()).then(None, where, None, js=TO_PROBLEMS)
     form.empty.click(emptied, None, form.all, **QUIET)
 
 
@@ -96,17 +104,24 @@ def _pictures(form: Form) -> None:
 
 
 def _follow(form: Form, name: str, component: gr.components.Component) -> None:
-    """Keep what a person types into one field, and show what follows from it."""
+    """Keep what a person types into one field, and show what follows from it.
 
-    def typed(request: gr.Request, value: Any, key: str) -> list[Any]:
-        now, rebuilt = form.draft(request), name in REBUILT
-        if key != now.key:  # typed into a draft that is a run by now
-            return [gr.skip()] * len(form.all if rebuilt else form.following)
-        now = form.keep(now, {name: value})
-        return form.shown(now) if rebuilt else form.follow(now)
+    What is wrong with a setting is said when its field is left: half a number is no mistake yet.
+    """
 
-    outputs = form.all if name in REBUILT else form.following
-    events = [component.input]
-    if isinstance(component, gr.Textbox):
-        events.append(component.blur)  # a pasted text makes no input event where it is the first
-    gr.on(events, typed, [component, form.key], outputs, **TYPED)
+    def follows(event: Any, show: Callable[[Draft], list[Any]], outputs: list[Any]) -> None:
+        def typed(request: gr.Request, value: Any, key: str) -> list[Any]:
+            now = form.draft(request)
+            if key != now.key:  # typed into a draft that is a run by now
+                return [gr.skip()] * len(outputs)
+            return show(form.keep(now, {name: value}))
+
+        event(typed, [component, form.key], outputs, **TYPED)
+
+    if name in REBUILT:
+        follows(component.input, form.shown, form.all)
+    elif isinstance(component, gr.Textbox):
+        follows(component.input, form.follow, form.following)
+        follows(component.blur, form.look_over, form.looked_over)  # a pasted text may make no input event
+    else:
+        follows(component.input, form.look_over, form.looked_over)

@@ -12,12 +12,14 @@ from app import begin, draft, expectation, settings
 from app.draft import Draft
 from app.pages.act import acting, part
 from app.pages.parts import drafts, words
+from app.problem import Problem, anchor
 from app.studio import Studio
 from app.web import user_of
 from training import models, presets
 from training.adapterspec import METHODS
 from training.errors import StudioError
 
+TOKEN_HELP = "Rare word that will stand for this one subject in prompts."
 SLOTS = ("pictures", "name", "class_word", "base")  # fields with a place of their own for what is wrong with them
 EFFORTS = [("Quick", "quick"), ("Balanced", "balanced"), ("Thorough", "thorough")]
 
@@ -44,7 +46,7 @@ class Form:
             file_count="multiple",
             type="filepath",
             height=130,
-            elem_id=begin.anchor("pictures"),
+            elem_id=anchor("pictures"),
         )
         with gr.Row(equal_height=True, elem_classes="ds-sample-row"):
             self.sample = gr.Dropdown(_samples(), value=drafts.SAMPLE, label="Or a sample subject", elem_id="ds-sample")
@@ -73,20 +75,20 @@ class Form:
         self.fields["base"] = gr.Dropdown(
             bases(self.data),
             label="Base model",
-            info="Built in, downloaded (This computer), or the path of a folder or a .safetensors checkpoint.",
+            info="Choose one, or type the path of a folder or .safetensors file. More are offered at This computer.",
             allow_custom_value=True,
-            elem_id=begin.anchor("base"),
+            elem_id=anchor("base"),
         )
         self.slots["base"] = part()
-        self.fields["effort"] = gr.Radio(EFFORTS, label="Effort", elem_id=begin.anchor("effort"))
+        self.fields["effort"] = gr.Radio(EFFORTS, label="Effort", elem_id=anchor("effort"))
         with gr.Accordion("All settings", open=False, elem_id="ds-all-settings") as self.everything:
             methods = [(words.method(name), name) for name in METHODS]
-            self.fields["method"] = gr.Dropdown(methods, label="Method", elem_id=begin.anchor("method"))
+            self.fields["method"] = gr.Dropdown(methods, label="Method", elem_id=anchor("method"))
             self.fields["token"] = gr.Textbox(
                 label="Word in prompts (token)",
-                info="Rare word that will stand for this one subject in prompts.",
+                info=TOKEN_HELP,
                 max_lines=1,
-                elem_id=begin.anchor("token"),
+                elem_id=anchor("token"),
             )
             for group, labels in settings.GROUPS.items():
                 part(f"<h3>{group}</h3>")
@@ -104,7 +106,7 @@ class Form:
 
     def _text(self, name: str, label: str, info: str, placeholder: str) -> None:
         self.fields[name] = gr.Textbox(
-            label=label, info=info, placeholder=placeholder, max_lines=1, elem_id=begin.anchor(name)
+            label=label, info=info, placeholder=placeholder, max_lines=1, elem_id=anchor(name)
         )
         self.slots[name] = part()
 
@@ -125,45 +127,82 @@ class Form:
     @property
     def following(self) -> list[Any]:
         """The parts that follow what is typed, which `follow` fills."""
-        return [self.shelf, self.write, *self.slots.values(), self.summary]
+        return [self.shelf, self.write, *self.slots.values(), self.summary, self.problems]
+
+    @property
+    def marked(self) -> list[Any]:
+        """The fields in the fold: a fault stands in the place of their help."""
+        return [component for name, component in self.fields.items() if name not in (*SLOTS, "effort")]
+
+    @property
+    def looked_over(self) -> list[Any]:
+        """What `look_over` fills."""
+        return [*self.following, *self.marked]
 
     @property
     def all(self) -> list[Any]:
         """Everything that `shown` fills."""
-        return [*self.fields.values(), *self.following, self.problems, self.key]
+        return [*self.fields.values(), *self.following, self.key]
 
-    def shown(self, now: Draft, wrong: list[begin.Problem] | None = None) -> list[Any]:
-        """Values for `all`. wrong: what Start found, None before it was pressed."""
-        told = {problem.field: problem.words for problem in wrong or []}
-        used = {field.name: field for field in settings.settings_fields(now.method, self.kind(now), now.effort)}
+    def shown(self, now: Draft) -> list[Any]:
+        """Values for `all`."""
+        wrong = self._wrong(now)
+        marks, used = self._marks(now, wrong), {field.name: field for field in self._used(now)}
         values: list[Any] = []
         for name in self.fields:
             if name == "base":
                 values.append(gr.update(value=now.base, choices=bases(self.data)))
             elif name in draft.FIELDS:
-                values.append(getattr(now, name))
+                values.append(gr.update(value=getattr(now, name), **marks.get(name, {})))
             elif name in used:
-                values.append(_filled(used[name], now, told.get(name)))
+                value = now.settings.get(name, used[name].default)
+                values.append(gr.update(visible=True, value=value, **marks[name]))
             else:
                 values.append(gr.update(visible=False))
-        return [*values, *self.follow(now, wrong), drafts.problem_list(wrong or []), now.key]
+        return [*values, *self._following(now, wrong), now.key]
 
-    def follow(self, now: Draft, wrong: list[begin.Problem] | None = None) -> list[Any]:
+    def follow(self, now: Draft) -> list[Any]:
         """Values for `following`."""
-        caps, fault = begin.capabilities(self.data, now.base)
-        if fault and not wrong:  # said at once: a path is easily mistyped
-            wrong = [begin.Problem("base", str(fault))]
-        warned, wrong = begin.warnings(self.data, now), wrong or []
+        return self._following(now, self._wrong(now))
+
+    def look_over(self, now: Draft) -> list[Any]:
+        """Values for `looked_over`."""
+        wrong = self._wrong(now)
+        marks = self._marks(now, wrong)
+        names = [name for name in self.fields if self.fields[name] in self.marked]
+        return [*self._following(now, wrong), *(gr.update(**marks[n]) if n in marks else gr.skip() for n in names)]
+
+    def _wrong(self, now: Draft) -> list[Problem]:
+        """What the page calls wrong: before Start was pressed only what cannot be as it is, then what lacks as well."""
+        return begin.problems(self.data, now) if now.pressed else begin.faults(self.data, now)
+
+    def _marks(self, now: Draft, wrong: list[Problem]) -> dict[str, dict[str, Any]]:
+        """What each of `marked` says, by its name: its help, or what is wrong with it."""
+        helps = {"method": "", "token": TOKEN_HELP} | {field.name: field.help for field in self._used(now)}
+        told = {problem.field: f"✗ {problem.words}" for problem in wrong}
+        return {
+            name: {"info": told.get(name, words), "elem_classes": ["ds-wrong"] if name in told else []}
+            for name, words in helps.items()
+        }
+
+    def _following(self, now: Draft, wrong: list[Problem]) -> list[Any]:
+        caps, _ = begin.capabilities(self.data, now.base)
+        warned = begin.warnings(self.data, now)
         slots = [drafts.slot([p for p in wrong if p.field == f], [p for p in warned if p.field == f]) for f in SLOTS]
-        write = caps and drafts.to_write(begin.prompt_words(now, caps), begin.class_suggestions(caps, now.class_word))
-        return [drafts.shelf(now), write or "", *slots, self._summary(now)]
+        known = begin.class_suggestions(caps, now.class_word) if caps else []
+        write = drafts.to_write(begin.prompt_words(now, caps), now.token.strip(), known)
+        listed = drafts.problem_list(wrong) if now.pressed else ""
+        return [drafts.shelf(now), write, *slots, self._summary(now), listed]
 
     def _summary(self, now: Draft) -> str:
         try:
-            spec = begin.spec_of(self.data, now.changed(name=now.name or "it", class_word=now.class_word or "thing"))
+            spec = begin.outline(self.data, now)
         except StudioError:
-            return ""
+            return "" if now.pressed else drafts.no_summary(begin.faults(self.data, now))
         return drafts.summary(now, spec, expectation.expectation(self.data, spec).words)
+
+    def _used(self, now: Draft) -> list[settings.SettingField]:
+        return settings.settings_fields(now.method, self.kind(now), now.effort)
 
     def kind(self, now: Draft) -> presets.BaseKind:
         caps, _ = begin.capabilities(self.data, now.base)
@@ -185,21 +224,10 @@ def _samples() -> list[tuple[str, str]]:
 def _component(name: str) -> gr.components.Component:
     """The component of a setting, for whichever method first has it."""
     field = next(f for method in METHODS for f in settings.settings_fields(method) if f.name == name)
-    common = {"label": field.label, "info": field.help, "elem_id": begin.anchor(name), "min_width": 300}
+    common = {"label": field.label, "info": field.help, "elem_id": anchor(name), "min_width": 300}
     if field.kind == "switch":
         return gr.Checkbox(**common)
     if field.kind == "choice":
         return gr.Dropdown(list(field.choices), **common)
     lines = {"lines": 3, "max_lines": 8} if field.kind in ("lines", "pairs") else {"max_lines": 1}
     return gr.Textbox(**common, **lines)
-
-
-def _filled(field: settings.SettingField, now: Draft, fault: str | None) -> Any:
-    """A setting as the draft has it; what is wrong with it stands in the place of its help."""
-    value = now.settings.get(field.name, field.default)
-    return gr.update(
-        visible=True,
-        value=value,
-        info=f"✗ {fault}" if fault else field.help,
-        elem_classes=["ds-wrong"] if fault else [],
-    )

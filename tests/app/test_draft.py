@@ -153,7 +153,22 @@ def test_another_base_model_or_resolution_judges_anew(mine, uploads, sd15_folder
     assert mine.pictures[0].kind == "good"
     mine = draft.save(mine, settings={"resolution": "96"})
     assert "96 are wanted" in mine.pictures[0].words
-    assert "512 are wanted" in draft.save(mine, base="/nowhere", settings={"resolution": None}).pictures[0].words
+    mine = draft.save(mine, base="embedded", settings={"resolution": None})
+    assert "128 are wanted" in draft.save(mine, base="/nowhere").pictures[0].words, "as for the base model before"
+
+
+def test_before_any_base_model_was_found_no_picture_is_too_small(mine, uploads):
+    mine, _ = draft.add_pictures(draft.save(mine, base="/nowhere"), good(uploads, 1, (100, 80)))
+    assert mine.pictures[0].kind == "good"
+    assert "128 are wanted" in draft.save(mine, base="embedded").pictures[0].words
+
+
+def test_a_picture_says_which_way_it_is_longer(mine, uploads):
+    sizes = {"wide": (256, 192), "tall": (192, 256), "square": (256, 255)}
+    for name, size in sizes.items():
+        colourful(size, seed=len(name)).save(uploads / f"{name}.png")
+    mine, _ = draft.add_pictures(mine, [(name, uploads / f"{name}.png") for name in sizes])
+    assert [picture.shape for picture in mine.pictures] == list(sizes)
 
 
 def test_near_equal_backgrounds_are_told_and_forgotten_with_their_pictures(mine, uploads):
@@ -242,12 +257,13 @@ def test_the_sample_fills_the_form_and_can_be_begun(mine):
     ],
 )
 def test_run_again_has_all_settings_and_pictures_of_the_run(mine, uploads, method, changes):
-    spec = presets.make_spec("embedded", method, "balanced", name="Mia", class_word="cat", **changes)
+    spec = presets.make_spec("embedded", method, "balanced", name="Mia / é", class_word="cat", **changes)
     run = rundir.create(mine.data, spec, tinypipeline.photos(uploads, 3, 128))
     mine = draft.from_run(mine.data, run)
     assert begin.spec_of(mine.data, mine) == spec.model_copy(update={"parent": run.id})
     assert mine.effort == ("quick" if spec.steps == 120 else "balanced")
     kept = [mine.picture_file(picture) for picture in mine.pictures]
+    assert [picture.name for picture in mine.pictures] == [f"Mia / é, picture {i}" for i in (1, 2, 3)]
     for copy, picture in zip(kept, run.pictures(), strict=True):
         assert Image.open(copy).tobytes() == Image.open(picture).convert("RGB").tobytes()
     assert len(run.pictures()) == 3, "the run keeps its own"

@@ -49,28 +49,38 @@ def test_pictures_that_vanished_are_not_begun_with(data, ready):
 @pytest.mark.parametrize(
     ("typed", "field", "words"),
     [
-        ({"steps": "many"}, "steps", "Steps: 'many' cannot be used. It must be a whole number."),
-        ({"learning_rate": "0,5"}, "learning_rate", "Learning rate: '0,5' cannot be used. It must be a number."),
-        ({"adapter.rank": "0"}, "adapter.rank", "Rank (r): '0' cannot be used."),
+        ({"steps": "many"}, "steps", "'many' cannot be used. It must be a whole number."),
+        ({"learning_rate": "0,5"}, "learning_rate", "'0,5' cannot be used. It must be a number."),
+        ({"adapter.rank": "0"}, "adapter.rank", "'0' cannot be used."),
         ({"adapter.rank": "97"}, "adapter.rank", "Choose at most 96."),
-        ({"adapter.lambda_": "5", "adapter.lambda_max": "4"}, "adapter.lambda_", "Distance limit (lambda) (5) lies"),
+        ({"adapter.lambda_": "5", "adapter.lambda_max": "4"}, "adapter.lambda_", "It (5) lies above"),
         ({"adapter.rank_pattern": "to_q"}, "adapter.rank_pattern", "'to_q' is no name and value"),
         ({"adapter.rank_pattern": "to_q: 97"}, "adapter.rank_pattern", "Choose at most 96."),
-        ({"sample.seeds": "1, two"}, "sample.seeds", "Test seeds: 'two' cannot be used."),
+        ({"sample.seeds": "1, two"}, "sample.seeds", "'two' cannot be used. It must be a whole number."),
+        ({"sample.seeds": "one and two"}, "sample.seeds", "'one' cannot be used. It must be a whole number."),
+        ({"sample.seeds": ","}, "sample.seeds", "It must have at least 1 item, not 0."),
         ({"sample.prompts": "a dog"}, "sample.prompts", "{subject}"),
         ({"resolution": "100"}, "resolution", "Choose a multiple of 32: 96."),
         ({"targets": "to_z"}, "targets", "No layer's name ends in 'to_z'."),
-        ({"warmup_steps": "500"}, "warmup_steps", "must be fewer than steps (120)"),
-        ({"instance_prompt": "a dog"}, "instance_prompt", "does not hold the token"),
+        ({"warmup_steps": "500"}, "warmup_steps", "It (500) must be fewer than steps (120)"),
+        ({"instance_prompt": "a dog"}, "instance_prompt", "It does not hold the token"),
     ],
 )
 def test_a_setting_that_cannot_be_is_told_beside_its_field(data, ready, typed, field, words):
     ready = draft.save(ready, settings=typed)
     [found] = begin.problems(data, ready)
     assert found.field == field and words in found.words
+    assert not found.words.startswith((found.label, field, field.rpartition(".")[2])), "its label stands before it"
     with pytest.raises(BadInput):
         begin.begin(data, ready)
     assert rundir.list_runs(data) == [] and draft.load(data) == ready
+    assert begin.faults(data, draft.save(ready, name="", class_word="")) == [found], "also while there are gaps"
+
+
+def test_what_is_only_not_given_yet_is_no_fault(data):
+    assert begin.faults(data, draft.load(data)) == []
+    assert begin.outline(data, draft.load(data)).class_word == "thing"
+    assert fields_of(begin.faults(data, draft.save(draft.load(data), token=" ", name="x" * 90))) == ["name", "token"]
 
 
 def test_several_settings_are_all_told(data, ready):
@@ -98,6 +108,20 @@ def test_a_base_model_that_is_missing_or_none_is_told(data, ready, tmp_path):
         assert found.field == "base" and words in found.words
         with pytest.raises(kind):
             begin.spec_of(data, draft.load(data))
+
+
+def test_a_mistyped_base_model_is_guessed_and_the_page_sends_nobody_to_a_terminal(data, ready, tmp_path):
+    (tmp_path / "models" / "Stable-Diffusion-v1-5").mkdir(parents=True)
+    (tmp_path / "models" / "Stable-Diffusion-v1-5" / "model_index.json").touch()
+    (tmp_path / "models" / "stable-difusion-notes").mkdir()
+    for base, words in (
+        (str(tmp_path / "models" / "stable-difusion-v1-5"), f"mean {tmp_path}/models/Stable-Diffusion-v1-5?"),
+        ("stable diffusion 1.5", "Did you mean sd15?"),
+        ("sd15", "Download it at This computer"),
+        (str(tmp_path / "gone"), "This computer shows the models"),
+    ):
+        [found] = begin.problems(data, draft.save(ready, base=base))
+        assert words in found.words and "`" not in found.words
 
 
 def test_a_disk_that_is_too_small_is_told(data, ready, monkeypatch):
@@ -162,9 +186,26 @@ def test_photographs_are_warned_of_on_the_toy_model_alone(data, sd15_folder):
     assert begin.warnings(data, draft.use_sample(draft.save(mine, base="embedded"), "poodle")) == []
 
 
+def test_hours_on_a_processor_are_told_beforehand(data, ready, monkeypatch, sd15_folder):
+    ready = draft.save(ready, base=str(sd15_folder))
+    monkeypatch.setattr(begin, "gpu_count", lambda: 0)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert begin.warnings(data, ready) == [], "this one is small"
+    monkeypatch.setattr(models, "count_numbers", lambda ref, data: 1_066_000_000)
+    [found] = begin.warnings(data, ready)
+    assert found.field == "base" and "takes many hours" in found.words
+    monkeypatch.setattr(begin, "gpu_count", lambda: 1)
+    assert begin.warnings(data, ready) == []
+    monkeypatch.setattr(begin, "gpu_count", lambda: 0)
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert begin.warnings(data, ready) == []
+
+
 def test_what_to_write_in_prompts(data, ready, sd15_folder):
     caps = models.describe("embedded", data)
     assert begin.prompt_words(ready, caps) == "Write: a sks dog in the snow"
     owl = draft.save(ready, token="ohwx", class_word="owl")
     assert begin.prompt_words(owl, models.describe(str(sd15_folder), data)) == "Write: an ohwx owl in the snow"
     assert begin.prompt_words(draft.save(ready, class_word=" "), caps) == ""
+    assert begin.prompt_words(owl, None) == "Write: an ohwx owl in the snow", "also while the base model is not found"

@@ -21,7 +21,9 @@ def test_every_setting_has_one_place_in_the_form_and_comes_back_from_its_text():
         values, wrong = settings.values(settings.typed(spec), method)
         assert wrong == []
         assert presets.make_spec("embedded", method, "quick", class_word="dog", **values) == spec
-        assert all(field.help and field.label for field in fields)
+        assert [field.name for field in fields if not field.help] == ["sample.negative"], "its label says it all"
+        assert all(field.label and field.help.rstrip(".") != field.label.partition(" (")[0] for field in fields)
+        assert {field.default for field in fields if "Empty: a {" in field.help} == {""}
         assert all(field.default in field.choices for field in fields if field.kind == "choice")
 
 

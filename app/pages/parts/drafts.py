@@ -5,40 +5,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from app.begin import Problem
-from app.draft import Draft
+from app.draft import Draft, DraftPicture
 from app.pages.parts import words
+from app.problem import Problem
 from training.spec import RunSpec
 
 SAMPLE = "poodle"
-CROPS = ((0.0, "start", "Left or top"), (0.5, "middle", "Middle"), (1.0, "end", "Right or bottom"))
+ENDS = {"wide": ("Left", "Right"), "tall": ("Top", "Bottom")}  # of a picture, by its shape
 VERDICTS = {"good": "ds-good", "unreadable": "ds-error"}  # all others are warnings
 MANY_WORDS = 12
 
 
 def shelf(now: Draft) -> str:
-    """The thumbnails: each shows the square that will be used, its verdict, and buttons to move the square."""
+    """The thumbnails: each shows the square that will be used, its verdict, and buttons to move a square."""
     if not now.pictures:
         return ""
     items = []
     for number, picture in enumerate(now.pictures, 1):
         name = escape(picture.name, quote=True)
-        moves = "".join(
-            f'<button type="button" class="ds-button ds-small" data-act="crop" data-picture="{picture.id}" '
-            f'data-crop="{crop}" data-keep="{picture.id}-{crop}" aria-pressed="{str(picture.crop == crop).lower()}" '
-            f'aria-label="{label} square of no. {number}" title="{label}">{short}</button>'
-            for crop, short, label in CROPS
-        )
+        verdict = f"<b>{number}.</b> {escape(picture.words)}"
         items.append(
             f'<li class="ds-shelf-item"><img src="/studio/draft/{picture.thumbnail}" width="144" height="144" '
-            f'alt="No. {number}: {name}"><div class="ds-crops" role="group" aria-label="Square of no. {number}">'
-            f'{moves}</div><p class="{VERDICTS.get(picture.kind, "ds-warn")}"><b>{number}.</b> {escape(picture.words)}'
-            f'</p><p class="ds-quiet ds-file">{name}</p><button type="button" class="ds-button ds-small" '
-            f'data-act="remove" data-picture="{picture.id}" aria-label="Remove no. {number}">Remove</button></li>'
+            f'alt="No. {number}: {name}">{_crops(picture, number)}'
+            f'<p class="{VERDICTS.get(picture.kind, "ds-warn")}">{verdict}</p><p class="ds-quiet ds-file">{name}</p>'
+            f'<button type="button" class="ds-button ds-small" data-act="remove" data-picture="{picture.id}" '
+            f'aria-label="Remove no. {number}">Remove</button></li>'
         )
     count = words.counted(len(now.pictures), "picture")
     note = f'<p class="ds-quiet">{count}. Each square shows what will be used.</p>'
     return f'{note}<ul class="ds-shelf">{"".join(items)}</ul>'
+
+
+def _crops(picture: DraftPicture, number: int) -> str:
+    """Buttons that move the square of a picture; none where it is a square itself."""
+    if picture.shape == "square":
+        return ""
+    first, last = ENDS[picture.shape]
+    moves = "".join(
+        f'<button type="button" class="ds-button" data-act="crop" data-picture="{picture.id}" data-crop="{crop}" '
+        f'data-keep="{picture.id}-{crop}" aria-pressed="{str(picture.crop == crop).lower()}">{word}</button>'
+        for crop, word in ((0.0, first), (0.5, "Middle"), (1.0, last))
+    )
+    return (
+        f'<p class="ds-quiet">Part that is used</p><div class="ds-crops" role="group" '
+        f'aria-label="Part of no. {number} that is used">{moves}</div>'
+    )
 
 
 def refused(sentences: Sequence[str]) -> str:
@@ -47,9 +58,10 @@ def refused(sentences: Sequence[str]) -> str:
     return f'<ul role="alert" class="ds-refused">{rows}</ul>' if rows else ""
 
 
-def to_write(prompt: str, suggestions: Sequence[str]) -> str:
-    """What to write in prompts, and words for the kind that the base model knows."""
-    told = f"<p class='ds-prompt'>{escape(prompt)}</p>" if prompt else ""
+def to_write(prompt: str, token: str, suggestions: Sequence[str]) -> str:
+    """What to write in prompts, what the token in it is, and words for the kind that the base model knows."""
+    meaning = f"{token} is the rare word that will mean only this subject. Another can be chosen in All settings."
+    told = f"<p class='ds-prompt'>{escape(prompt)}</p><p class='ds-quiet'>{escape(meaning)}</p>" if prompt else ""
     if not suggestions:
         return told
     chips = "".join(
@@ -71,25 +83,44 @@ def slot(wrong: Sequence[Problem], warned: Sequence[Problem]) -> str:
 
 
 def problem_list(wrong: Sequence[Problem]) -> str:
-    """All that keeps the run from starting, each a link to its field."""
+    """All that keeps the run from starting, each a link to its field.
+
+    It is shown anew with every change, so it announces itself by getting the focus when Start is pressed (see
+    app.pages.new), and not as an alert.
+    """
     if not wrong:
         return ""
     rows = "".join(
         f'<li><a href="#{problem.anchor}">{escape(problem.label)}</a>: {escape(problem.words)}</li>'
         for problem in wrong
     )
-    head = "One thing is missing:" if len(wrong) == 1 else f"{len(wrong)} things are missing:"
-    return f'<div class="ds-problems" role="alert"><p><b>{head}</b></p><ul>{rows}</ul></div>'
+    head = f"{'One thing' if len(wrong) == 1 else f'{len(wrong)} things'} to see to before training can start:"
+    return (
+        f'<div class="ds-problems" role="group" tabindex="-1" aria-labelledby="ds-problems-head"><p '
+        f'id="ds-problems-head"><b>{head}</b></p><ul>{rows}</ul></div>'
+    )
+
+
+def no_summary(wrong: Sequence[Problem]) -> str:
+    """What stands in the place of the summary: what is wrong may be out of sight, in All settings."""
+    fields = ", ".join(f'<a href="#{problem.anchor}">{escape(problem.label)}</a>' for problem in wrong)
+    return f'<p class="ds-error">✗ What will be done can be said when this is right: {fields}.</p>'
 
 
 def summary(now: Draft, spec: RunSpec, expected: str) -> str:
-    """What will be done, how long it takes and how much memory."""
+    """What will be done, what of it comes before the first step, how long it takes and how much memory."""
     rank = f", rank {spec.adapter.rank}" if hasattr(spec.adapter, "rank") else ""
     pictures = words.counted(len(now.usable), "picture")
     begin = f", from step {spec.start_step} of its parent" if spec.start_step else ""
     name = escape(now.name.strip() or "your subject")
+    tests = words.counted(len(spec.sample.prompts) * len(spec.sample.seeds), "test picture")
+    before = f"{tests} to compare with"
+    if spec.with_prior:
+        class_pictures = words.counted(spec.class_pictures, "class picture")
+        before = f"{class_pictures} (any {escape(spec.class_word)}) and {before}"
     return (
         f'<div class="ds-card"><h2 class="ds-first">{name}</h2><p>{escape(words.method(spec.adapter.method))}{rank} on '
         f"{escape(words.base(spec.base))}: {spec.steps} steps{begin} with {pictures}, a save every {spec.save_every} "
-        f'steps, each drawn and scored.</p><p class="ds-quiet">{escape(expected)}</p></div>'
+        f"steps.</p><p>Before the first step the base model draws {before}; they are kept for later runs. Then each "
+        f'save draws {tests}, which are scored.</p><p class="ds-quiet">{escape(expected)}</p></div>'
     )
