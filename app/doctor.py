@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 FREE_MB_WANTED = 1024
+MODELS, DOWNLOADS = "Models", "Downloads"  # topics: those that are here, and how to get more in a terminal
 SHOWN = ("torch", "diffusers", "transformers", "accelerate", "peft", "gradio")
 
 
@@ -79,8 +80,7 @@ def _torchvision() -> Finding:
 
     notes = guard.prepare()
     if notes:
-        remedy = "Only controlnet_aux's detectors need it; for them install the torchvision that matches your torch."
-        return Finding("torchvision", "note", " ".join(notes), remedy)
+        return Finding("torchvision", "good", " ".join(notes))
     try:
         version = importlib.metadata.version("torchvision")
     except importlib.metadata.PackageNotFoundError:
@@ -129,18 +129,17 @@ def _models(data: Path) -> list[Finding]:
     from training import catalog, models
 
     installed = models.installed(data)
-    bases = [model for model in installed if model.base and not model.problem]
-    findings = [
-        Finding("Models", "note" if model.problem else "good", f"{model.name}: {model.words}") for model in installed
-    ]
-    if not bases:
-        findings.append(Finding("Models", "bad", "No base model that can be used.", "Install the program again."))
-    absent = [known for known in catalog.CATALOG.values() if not catalog.home(data, known.name).is_dir()]
+    good = [model for model in installed if not model.problem]
+    findings = [Finding(MODELS, "note", f"{model.name}: {model.words}") for model in installed if model.problem]
+    if good:
+        findings.append(Finding(MODELS, "good", " ".join(f"{model.name}: {model.words}" for model in good)))
+    if not any(model.base for model in good):
+        findings.append(Finding(MODELS, "bad", "No base model that can be used.", "Install the program again."))
+    useful = [known for known in catalog.CATALOG.values() if known.purpose]
+    absent = [known for known in useful if not catalog.home(data, known.name).is_dir()]
     if absent:
         words = ", ".join(f"{known.name} ({known.title}, {known.size_mb} MB)" for known in absent)
-        findings.append(
-            Finding("Models", "good", f"Can be downloaded: {words}.", "Get one with `delora models get NAME`.")
-        )
+        findings.append(Finding(DOWNLOADS, "good", f"There are {words}.", "Get one with `delora models get NAME`."))
     return findings
 
 

@@ -7,7 +7,12 @@ from training.run import Run
 
 
 def best_step(run: Run) -> int:
-    """The recommended save, else the one that ignores least of the prompt, else the last one.
+    """The save to take; see `best_save`. Raises BadInput where nothing is saved yet."""
+    return best_save(run)[0]
+
+
+def best_save(run: Run) -> tuple[int, str]:
+    """The save to take and why: the recommended one, else the one that ignores least of the prompt, else the newest.
 
     Raises BadInput where nothing is saved yet.
     """
@@ -15,8 +20,10 @@ def best_step(run: Run) -> int:
     if not saved:
         raise BadInput(f"Run {run.id} has no save yet.", "Wait for the first one, or train it further.", field="run")
     advice = (run.scores() or {}).get("recommendation", {})
-    wanted = advice.get("step") or advice.get("instead")
-    return wanted if wanted in saved else saved[-1]
+    for key, why in (("step", "recommended"), ("instead", "ignores least of the prompt")):
+        if advice.get(key) in saved:
+            return advice[key], why
+    return saved[-1], "newest"
 
 
 def check_step(run: Run, step: int) -> None:

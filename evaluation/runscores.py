@@ -12,7 +12,8 @@ from training.run import Run
 TOY_ON_TOY = "Scored by the built-in model's own small judges; do not compare these figures with published ones."
 TOY_ON_REAL = (
     "Scored by the toy world's small judges, which know no photographs: trust the order at most. "
-    "Run `delora models get dino` and `delora models get clip`, then `delora score RUN`."
+    "Download DINO and CLIP on the page This computer (or with `delora models get dino` and `delora models get clip`). "
+    "They judge the runs started from then on, and this one after `delora score RUN --dino dino --clip clip`."
 )
 
 

@@ -15,7 +15,8 @@ class Known:
     """A model on the hub at a pinned commit.
 
     files: name on the hub -> name here. pickles: files that are converted to safetensors once, name on the hub ->
-    name here. base: whether it can be finetuned. size_mb: of the download.
+    name here. base: whether it can be finetuned. size_mb: of the download. purpose: what it is for and who needs it, in
+    plain words; "" where nothing in this program uses it yet.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Known:
     files: dict[str, str]
     pickles: dict[str, str]
     base: bool = False
+    purpose: str = ""
 
 
 def _same(*names: str) -> dict[str, str]:
@@ -61,20 +63,23 @@ _MODELS = (
         },
         pickles={},
         base=True,
+        purpose="Draws photographs, at 512 pixels; the base model for pictures of real things. Wants a graphics card.",
     ),
     Known(
         name="dino",
-        title="DINO ViT-S/16, the paper's scorer",
+        title="DINO ViT-S/16, the paper's judge",
         repo="facebook/dino-vits16",
         commit="abe3b354cb6a9b6f146096b14a4a9d7eecbcb4bd",
         licence="Apache-2.0",
         size_mb=87,
         files=_same("config.json", "preprocessor_config.json"),
         pickles={"pytorch_model.bin": "model.safetensors"},
+        purpose="Judges how much a run's pictures look like yours (likeness). Wanted, together with CLIP, for runs on "
+        "photographs; the toy model has judges of its own.",
     ),
     Known(
         name="clip",
-        title="CLIP ViT-B/32, the paper's scorer",
+        title="CLIP ViT-B/32, the paper's judge",
         repo="openai/clip-vit-base-patch32",
         commit="b97b0100e55e367c057773c2a614676470b0d575",
         licence="MIT (https://github.com/openai/CLIP)",
@@ -89,6 +94,8 @@ _MODELS = (
             "special_tokens_map.json",
         ),
         pickles={},
+        purpose="Judges whether a run's pictures follow the prompt. Wanted, together with DINO, for runs on "
+        "photographs; the toy model has judges of its own.",
     ),
     Known(
         name="controlnet-seg",

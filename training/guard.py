@@ -40,7 +40,7 @@ def prepare() -> list[str]:
             fault = torchvision_fault()
             if fault:
                 _hide("torchvision")
-            _notes = [f"torchvision is hidden from this program: {fault} Nothing here needs it."] if fault else []
+            _notes = [f"The one installed is left aside, since nothing here needs it. {fault}"] if fault else []
         return list(_notes)
 
 

@@ -211,8 +211,13 @@ class InstalledModel:
         """One line for a person."""
         if self.problem:
             return self.problem
-        size = f"{self.capabilities.size_px} px pictures, " if self.capabilities else ""
-        return f"{self.title}, {size}{self.size_bytes / 1e6:,.0f} MB."
+        return f"{self.title}, {self.sizes}"
+
+    @property
+    def sizes(self) -> str:
+        """How large its pictures and its files are."""
+        pictures = f"{self.capabilities.size_px} px pictures, " if self.capabilities else ""
+        return f"{pictures}{self.size_bytes / 1e6:,.0f} MB."
 
 
 def installed(data: Path) -> list[InstalledModel]:

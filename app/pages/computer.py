@@ -16,9 +16,7 @@ from app.studio import Studio
 from training import hub
 from training.errors import StudioError
 
-SURE = (
-    "if (pressed.dataset.act === 'remove' && !confirm(`Remove ${pressed.dataset.model} from this computer?`)) return;"
-)
+SURE = "if (pressed.dataset.question && !confirm(pressed.dataset.question)) return;"
 
 
 def build(studio: Studio, page: gr.Blocks) -> None:
@@ -35,6 +33,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             elem_id="ds-add-path",
         )
         add = gr.Button("Add it", scale=0, min_width=120)
+    added = part()
     found = part()
     look_again = gr.Button("Look again", size="sm", scale=0)
 
@@ -46,7 +45,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         ]
 
     def act(event: gr.EventData) -> str:
-        do = {"download": downloads.start, "resume": downloads.start, "stop": downloads.stop, "remove": _remove}
+        do = {"download": downloads.start, "resume": downloads.start, "stop": downloads.stop}
+        do |= dict.fromkeys(("remove", "forget"), _remove)
         try:
             return _words(do[event.act](studio.data, event.model) or "")
         except StudioError as error:
@@ -63,7 +63,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
 
     live(page, look, [work, listed, found])
     listed.click(act, None, said, **QUIET)
-    gr.on([add.click, path.submit], add_model, path, [said, path], **QUIET)
+    gr.on([add.click, path.submit], add_model, path, [added, path], **QUIET)
     look_again.click(lambda: checkup.findings(again=True) and None, None, None, **QUIET)
 
 

@@ -13,16 +13,18 @@ from app import control, imported, sources
 from app.importing import LARGEST_FILE_MB, Import
 from app.pages.act import acting, part, shown_error
 from app.pages.live import QUIET, live
+from app.pages.newform import bases
 from app.pages.parts import importlist, words
 from app.pages.upkeep import Kind, Upkeep
 from app.studio import Studio
-from training import models
 from training.errors import StudioError
 
 ABOUT = (
     f"A LoRA or DoRA of kohya, diffusers or PEFT for Stable Diffusion 1.x or 2.x, up to {LARGEST_FILE_MB} MB. PEFT's "
     "needs the adapter_config.json that lies beside it as well."
 )
+BY_THE_FILE = ("The one the file names", "")
+NAMES_NONE = "Where the file names none: Stable Diffusion 1.5."
 
 
 def build(
@@ -40,7 +42,7 @@ def build(
         files = gr.File(label="LoRA file", file_count="multiple", file_types=[".safetensors", ".json"], height=140)
         name = gr.Textbox(label="Name", info="Empty: the title in the file, or the file's name.", max_lines=1)
         trigger = gr.Textbox(label="Its words", info="Empty: those in the file, if it has any.", max_lines=1)
-        base = gr.Dropdown([_by_the_file()], value="", label="Base model it was made for")
+        base = gr.Dropdown([BY_THE_FILE], value="", label="Base model it was made for", info=NAMES_NONE)
         ignore = gr.Checkbox(label="Leave out what cannot be used here, such as the text encoder")
         press = gr.Button("Import", elem_id="ds-import-press")
     told = part()
@@ -52,8 +54,7 @@ def build(
         return [*look(None, asked), *changed(*values)]
 
     def opened() -> dict:
-        bases = [model for model in models.installed(studio.data) if model.base and not model.problem]
-        return gr.update(choices=[_by_the_file(), *((model.title, model.name) for model in bases)])
+        return gr.update(choices=[BY_THE_FILE, *bases(studio.data)])
 
     def pressed(given: list[str] | None, name: str, trigger: str, base: str, ignore: bool) -> tuple[str, str]:
         settings = {"name": name.strip(), "trigger": trigger.strip(), "base": base or "", "ignore_others": ignore}
@@ -69,7 +70,7 @@ def build(
     live(page, look, [told, listed], [asked])
     page.load(opened, None, base, **QUIET)
     press.click(pressed, [files, name, trigger, base, ignore], [asked, told], **QUIET)
-    listed.click(act, None, upkeep.outputs, **QUIET)
+    upkeep.opens(listed.click(act, None, upkeep.outputs, **QUIET))
     upkeep.after(again, [asked, *inputs], [told, listed, *fields])
 
 
@@ -87,10 +88,6 @@ def _kind(studio: Studio) -> Kind:
         question=question,
         delete=lambda slug: imported.remove(studio.data, slug),
     )
-
-
-def _by_the_file() -> tuple[str, str]:
-    return "The one that the file names, or else Stable Diffusion 1.5", ""
 
 
 def _order(studio: Studio, order_id: str) -> Import | None:

@@ -10,23 +10,21 @@ from typing import Any
 import gradio as gr
 
 from app import reuse
-from app.pages.act import part, shown_error
+from app.pages.act import shown_error
 from app.pages.live import QUIET
 from app.studio import Studio
 from training.errors import StudioError
 
-TAKEN = "<p role='status'>Its settings are in the form. Draw draws it again.</p>"
 
-
-def build(studio: Studio, outputs: list[Any], filled: Callable[[reuse.Reused], list[Any]]) -> None:
+def build(studio: Studio, said: gr.HTML, outputs: list[Any], filled: Callable[[reuse.Reused], list[Any]]) -> None:
     """The folded place for the picture.
 
     Args:
+        said: where it is told what became of it: beside Draw, the button to press next.
         filled: the values of `outputs`, the form, for what was found in a picture.
     """
     with gr.Accordion("Reuse the settings of a picture", open=False, elem_id="ds-reuse"):
         file = gr.File(label="A PNG that was drawn here", type="filepath", height=140)
-    told = part()
 
     def given(path: str | None) -> list[Any]:
         """The empty place again, what there is to say, and the form."""
@@ -38,7 +36,13 @@ def build(studio: Studio, outputs: list[Any], filled: Callable[[reuse.Reused], l
         finally:
             if path:
                 picture.unlink(missing_ok=True)  # the settings are all that is wanted of it
-        words = f"<p role='alert' class='ds-warn'>{escape(found.missing)}</p>" if found.missing else TAKEN
-        return [None, words, *filled(found)]
+        return [None, _told(found), *filled(found)]
 
-    file.upload(given, file, [file, told, *outputs], **QUIET)
+    file.upload(given, file, [file, said, *outputs], **QUIET)
+
+
+def _told(found: reuse.Reused) -> str:
+    if found.missing:
+        return f"<p role='alert' class='ds-warn'>{escape(found.missing)}</p>"
+    seed = found.request.seed
+    return f"<p role='status'>Its settings are in the form, for one picture with seed {seed}. Draw draws it again.</p>"

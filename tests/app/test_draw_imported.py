@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from workshop import Workshop, until
 
-from app import control, drawings, imported, importing, launch, orders
+from app import control, drawings, drawwith, imported, importing, launch, orders
 from app.drawings import parse_request
 from app.drawrequest import complete
 from app.engines import Waiting, job_name
@@ -82,11 +82,11 @@ def test_a_missing_base_model_and_missing_words_are_told(data, tiny_folder):
 
 def test_the_form_names_an_adapter_where_a_run_could_stand(data):
     request = complete(data, ask(strength=0.5, seed=3))
-    form = drawn.as_form(request)
+    form = drawwith.as_form(request)
     assert form["run"] == "adapter:owl"
-    assert complete(data, parse_request(drawn.from_form({**form, "size": ""}))) == request
+    assert complete(data, parse_request(drawwith.from_form({**form, "size": ""}))) == request
     alone = complete(data, parse_request({"prompt": "a dog"}))
-    assert complete(data, parse_request({**drawn.from_form(drawn.as_form(alone)), "with_base": False})) == alone
+    assert complete(data, parse_request({**drawwith.from_form(drawwith.as_form(alone)), "with_base": False})) == alone
     drawing = drawings.create(data, ask(strength=0.5))
     assert "Owl (imported), strength 0.5" in drawn.facts(drawing, data)
 

@@ -5,43 +5,75 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from app import imported
 from app.drawings import Drawing
 from app.drawrequest import SAMPLER_TITLES, DrawRequest
+from app.exporting import slug
 from app.pages.parts import links, words
 from training.errors import StudioError
 from training.run import Run
 
 PICTURE_PX = 512
-IMPORTED = "adapter:"  # before an imported adapter's name where a run's id could stand; no id holds a colon
 
 
-def viewer(drawing: Drawing | None, chosen: int = 0) -> str:
-    """The chosen picture over the base model's at the same seed, with a slider and two buttons that do the same."""
+def viewer(drawing: Drawing | None, data: Path, chosen: int = 0) -> str:
+    """The chosen picture, under the base model's at the same seed where that is there: see `_compared`."""
     if drawing is None:
-        return '<div class="ds-viewer ds-none"><p class="ds-quiet">Nothing drawn yet.</p></div>'
-    pictures, bases = drawing.pictures(), drawing.base_pictures()
-    if not pictures:
-        return '<div class="ds-viewer ds-none"><p class="ds-quiet">The first picture is on its way.</p></div>'
-    request, chosen = drawing.request(), min(chosen, len(pictures) - 1)
-    seed = request.seed + chosen
+        return _nothing("Nothing drawn yet.")
+    request, pictures, bases = drawing.request(), drawing.pictures(), drawing.base_pictures()
+    if not pictures and not bases:
+        return _nothing(_coming(drawing, request))
+    chosen = min(chosen, len(pictures or bases) - 1)
+    seed, name = request.seed + chosen, _name(data, request)
     alt = escape(f"{request.prompt}, seed {seed}", quote=True)
-    mine = links.drawing(drawing.id, pictures[chosen].name)
-    download = f'<a class="ds-button" href="{mine}" download>Download this picture</a>'
-    if chosen >= len(bases):
-        image = f'<img src="{mine}" alt="{alt}" width="{PICTURE_PX}" height="{PICTURE_PX}">'
-        return f'<div class="ds-viewer">{image}</div><div class="ds-row ds-under">{download}</div>'
-    base = links.drawing(drawing.id, bases[chosen].name)
-    return (
-        '<div class="ds-viewer ds-pair" style="--cut: 50%">'
-        f'<img src="{mine}" alt="With the adapter: {alt}" width="{PICTURE_PX}" height="{PICTURE_PX}">'
-        f'<img class="ds-over" src="{base}" alt="Base model: {alt}" width="{PICTURE_PX}" height="{PICTURE_PX}">'
-        '<span class="ds-cut" aria-hidden="true"></span></div>'
-        '<div class="ds-row ds-under"><button type="button" class="ds-button" data-cut="100">Base model</button>'
-        '<input type="range" min="0" max="100" value="50" data-slide aria-label="How much of the base model is shown">'
-        f'<button type="button" class="ds-button" data-cut="0">With the adapter</button>{download}</div>'
+    base = _image(drawing, bases[chosen], f"Base model: {alt}", "Base model", "ds-left") if chosen < len(bases) else ""
+    if not pictures:
+        return f'<div class="ds-viewer">{base}</div>'
+    mine = _image(drawing, pictures[chosen], f"{escape(name, quote=True)}: {alt}", name, "ds-right")
+    file = f"{slug(name)}-seed-{seed}.png"
+    address = links.drawing(drawing.id, pictures[chosen].name)
+    download = f'<a class="ds-button" href="{address}" download="{file}">Download this picture</a>'
+    if not base:
+        return f'<div class="ds-viewer">{mine}</div><div class="ds-row ds-under">{download}</div>'
+    return _compared(mine, base, download)
+
+
+def _compared(mine: str, base: str, download: str) -> str:
+    """Two pictures and the line between them, which static/pictures.js moves: dragged, by the slider, or by a button.
+
+    The base model's lies over the other and is cut off at the line with its caption, so each is named where it is seen.
+    """
+    buttons = "".join(
+        f'<button type="button" class="ds-button" data-cut="{cut}" aria-pressed="false">{label}</button>'
+        for cut, label in ((100, "Only the base model"), (0, "Only the adapter"))
     )
+    return (
+        f'<div class="ds-compared" style="--cut: 50%"><div class="ds-viewer ds-pair">{mine}<div class="ds-over">{base}'
+        '</div><span class="ds-cut" aria-hidden="true"></span></div><input type="range" min="0" max="100" step="any" '
+        'value="50" data-slide aria-label="How much of the base model is shown"><div class="ds-row ds-under">'
+        f"{buttons}{download}</div></div>"
+    )
+
+
+def _image(drawing: Drawing, path: Path, alt: str, caption: str, side: str) -> str:
+    """A picture with its caption. alt: HTML already."""
+    return (
+        f'<img src="{links.drawing(drawing.id, path.name)}" alt="{alt}" width="{PICTURE_PX}" height="{PICTURE_PX}" '
+        f'draggable="false"><span class="ds-caption {side}" aria-hidden="true">{escape(caption)}</span>'
+    )
+
+
+def _nothing(told: str) -> str:
+    return f'<div class="ds-viewer ds-none"><p class="ds-quiet">{told}</p></div>'
+
+
+def _coming(drawing: Drawing, request: DrawRequest) -> str:
+    """What stands where no picture is there: several are drawn at once, so the first ones come together."""
+    if drawing.state().ended:
+        return "Nothing was drawn."
+    return "The picture is on its way." if request.count == 1 else "The first pictures come several at once."
 
 
 def thumbnails(drawing: Drawing | None, chosen: int = 0) -> str:
@@ -73,7 +105,7 @@ def standing(drawing: Drawing | None) -> str:
     told = {
         "queued": "Waits for the worker.",
         "waiting": state.waits_for or "Waits for the device.",
-        "drawing": f"Drawing {_count(state.done)} of {words.counted(state.total, 'picture')}.",
+        "drawing": f"Drawing {int(state.done) + 1} of {_wanted(drawing.request())}.",
     }[state.name]
     if state.name == "drawing" and state.began and state.done > 0.5:
         left = (time.time() - state.began) / state.done * (state.total - state.done)
@@ -86,18 +118,15 @@ def standing(drawing: Drawing | None) -> str:
     )
 
 
-def facts(drawing: Drawing | None, data) -> str:
+def facts(drawing: Drawing | None, data: Path) -> str:
     """What made the pictures, and the button to take it over into the form."""
     if drawing is None:
         return ""
     request = drawing.request()
-    who = words.base(request.base or "embedded")
-    if request.run:
-        who = f"{_name(data, request.run)}, step {request.step}, strength {request.strength:g}, on {who}"
-    elif request.adapter:
-        known = imported.find(data, request.adapter)
-        name = known.name if known else f"{request.adapter} (removed)"
-        who = f"{name} (imported), strength {request.strength:g}, on {who}"
+    who = _name(data, request)
+    if request.adapted:
+        which = f", step {request.step}" if request.run else " (imported)"
+        who += f"{which}, strength {request.strength:g}, on {words.base(request.base or 'embedded')}"
     told = (
         f"{who}; seed {request.seed}{f' to {request.seed + request.count - 1}' if request.count > 1 else ''}, "
         f"{SAMPLER_TITLES[request.sampler]}, {words.counted(request.steps, 'step')}, guidance {request.guidance:g}"
@@ -129,37 +158,38 @@ def history(found: Sequence[Drawing], shown: str) -> str:
     return f'<h2>Earlier</h2><div class="ds-row" role="group" aria-label="Earlier drawings">{"".join(buttons)}</div>'
 
 
-def chip(subject: str) -> str:
+def chip(trigger: str, title: str = "Its words") -> str:
     """The words that call the subject, as a button that writes them into the prompt; nothing where there are none."""
-    if not subject:
+    if not trigger:
         return ""
-    subject = escape(subject, quote=True)
+    trigger = escape(trigger, quote=True)
     return (
-        f'<div class="ds-row"><span class="ds-quiet">Its words</span><button type="button" class="ds-button ds-small" '
-        f'data-act="words" data-word="{subject}" aria-label="Write {subject} into the prompt">{subject}</button></div>'
+        f'<div class="ds-row"><span class="ds-quiet">{title}</span><button type="button" class="ds-button ds-small" '
+        f'data-act="words" data-word="{trigger}" aria-label="Write {trigger} into the prompt">{trigger}</button></div>'
     )
 
 
-def as_form(request: DrawRequest) -> dict:
-    """A request as the form's values, where an imported adapter stands in the field of the run."""
-    values = request.model_dump(exclude={"with_base", "adapter"})
-    return values | ({"run": IMPORTED + request.adapter, "base": None} if request.adapter else {})
+def without_words(trigger: str) -> str:
+    """What to say beside Draw where the prompt lacks the words that call the subject; it is drawn all the same."""
+    told = f"The prompt does not hold “{escape(trigger)}”, so the subject may not appear."
+    return f'<p role="status" class="ds-warn">{told}</p>{chip(trigger, "For the next one write")}'
 
 
-def from_form(values: dict) -> dict:
-    """The form's values as a request's, without those that are empty."""
-    given = {name: value for name, value in values.items() if value not in (None, "")}
-    if str(given.get("run", "")).startswith(IMPORTED):
-        given["adapter"] = given.pop("run").removeprefix(IMPORTED)
-    return {"prompt": "", **given}
+def _wanted(request: DrawRequest) -> str:
+    """How many are drawn, so that twice as many as were asked for is no riddle."""
+    if request.with_base:
+        return f"{request.total}: each also with the base model"
+    return words.counted(request.total, "picture")
 
 
-def _count(done: float) -> int:
-    return int(done) + 1
-
-
-def _name(data, run_id: str) -> str:
-    try:
-        return Run(data / "runs" / run_id).name
-    except StudioError:
-        return f"{run_id} (deleted)"
+def _name(data: Path, request: DrawRequest) -> str:
+    """What a person calls the run or adapter that draws; the base model where it draws alone."""
+    if request.run:
+        try:
+            return Run(data / "runs" / request.run).name
+        except StudioError:
+            return f"{request.run} (deleted)"
+    if request.adapter:
+        known = imported.find(data, request.adapter)
+        return known.name if known else f"{request.adapter} (removed)"
+    return words.base(request.base or "embedded")
