@@ -70,9 +70,9 @@ def draw(data: Path, request: DrawRequest, engine: Engine | None = None) -> Draw
     return drawing
 
 
-def export(data: Path, run: Run, kind: str, engine: Engine | None = None) -> Export:
-    """Have a file of a run made in a format; one that waits or is at work stays. Raises as `exports.create`."""
-    order = exports.create(data, run, kind)
+def export(data: Path, run: Run, kind: str, engine: Engine | None = None, step: int | None = None) -> Export:
+    """Have a file of a save made in a format; one that waits or is at work stays. Raises as `exports.create`."""
+    order = exports.create(data, run, kind, step)
     (engine or open_engine(data)).submit(order.id, 1, Need(kind="generate"))
     return order
 

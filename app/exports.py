@@ -84,9 +84,9 @@ def one_file(caps: Capabilities) -> bool:
     return not caps.embedded and caps.linears.keys() == _sd15().linears.keys()
 
 
-def name_of(run: Run, kind: str, caps: Capabilities) -> str:
+def name_of(run: Run, kind: str, step: int, caps: Capabilities) -> str:
     """The name of the file to download; what is a folder is packed."""
-    name = file_name(run, kind)
+    name = file_name(run, kind, step_mark(run, step))
     if kind == "merged":
         return f"{name}{'.safetensors' if one_file(caps) else '.zip'}"
     return f"{name}.zip" if kind == "peft" else name
@@ -113,37 +113,47 @@ def step_of(run: Run) -> int:
     return record["step"] if record and record["step"] in saved else best_step(run)
 
 
-def create(data: Path, run: Run, kind: str) -> Export:
-    """The order for one format of a run; one that has not ended is returned as it is, so pressing twice makes one.
+def step_mark(run: Run, step: int) -> str:
+    """What a file's name says of its save: nothing of that of `step_of`, else the step, so that it replaces none."""
+    return "" if step == step_of(run) else f"-step-{step}"
+
+
+def create(data: Path, run: Run, kind: str, step: int | None = None) -> Export:
+    """The order for one format of a save; one that has not ended is returned as it is, so pressing twice makes one.
+
+    step: the save; None is that of `step_of`.
 
     Raises:
-        BadInput: the run has no save, is still being trained, or its method has no such format; the disk is too small.
+        BadInput: the run has no such save, is still being trained, or its method has no such format; the disk is too
+            small.
         MissingModel: its base model is not on this computer.
     """
+    step = step_of(run) if step is None else step
     folder = Export.folder(data)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic.locked(folder / ".lock"):
-        there = of_run(data, run.id).get(kind)
+        there = of_run(data, run.id).get((kind, step))
         if there and there.is_open:
             return there
-        return Export.make(data, _complete(data, run, kind))
+        return Export.make(data, _complete(data, run, kind, step))
 
 
-def of_run(data: Path, run_id: str) -> dict[str, Export]:
-    """The newest order of each format of a run, damaged ones left out."""
-    found: dict[str, Export] = {}
+def of_run(data: Path, run_id: str) -> dict[tuple[str, int], Export]:
+    """The newest order of each format and save of a run, damaged ones left out."""
+    found: dict[tuple[str, int], Export] = {}
     for export in Export.all(data):
         with contextlib.suppress(BadInput):
             request = export.request()
-            if request.run == run_id and request.kind not in found and export.state():
-                found[request.kind] = export
+            key = request.kind, request.step
+            if request.run == run_id and key not in found and export.state():
+                found[key] = export
     return found
 
 
-def _complete(data: Path, run: Run, kind: str) -> ExportRequest:
+def _complete(data: Path, run: Run, kind: str, step: int) -> ExportRequest:
     if not run.state().ended:
         raise BadInput(f"Run {run.id} is {run.state().name}.", "Wait for its end, or stop it first.", "run")
-    spec, base, step = run.spec, base_of(data, run.spec.base), step_of(run)
+    spec, base = run.spec, base_of(data, run.spec.base)
     check_step(run, step)
     if kind not in kinds(spec, base.caps):
         raise BadInput(
@@ -157,7 +167,7 @@ def _complete(data: Path, run: Run, kind: str) -> ExportRequest:
             "Free some space, then make it again.",
             "disk",
         )
-    return ExportRequest(run=run.id, step=step, kind=kind, name=name_of(run, kind, base.caps))
+    return ExportRequest(run=run.id, step=step, kind=kind, name=name_of(run, kind, step, base.caps))
 
 
 @functools.lru_cache(maxsize=4 * Export.KEEP)

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from app.exporting import CHECKED, MADE, export, file_name
+from app.exporting import CHECKED, MADE, export
 from app.exports import ExportRequest
 from training import atomic
 from training.rundir import run_by_id
@@ -49,7 +49,7 @@ def make(data: Path, request: ExportRequest, tell: Callable[[str], None]) -> Non
             atomic.flush(path)
             path.chmod(0o644)
             path.replace(folder / path.name)
-        others = [file for file in read(folder) if file["kind"] != request.kind]
+        others = [file for file in read(folder) if not _replaced(file, entry)]
         atomic.write_text(folder / MADE, json.dumps({"files": [*others, entry]}, indent=2) + "\n")
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -65,13 +65,18 @@ def read(folder: Path) -> list[dict]:
         return []
 
 
+def _replaced(old: dict, new: dict) -> bool:
+    """Whether a file that was listed is no more: made anew, or another one has taken its name."""
+    return (old["kind"], old["step"]) == (new["kind"], new["step"]) or old["name"] == new["name"]
+
+
 def _written(run, base, adapter, request: ExportRequest, beside: Path, tell: Callable[[str], None]) -> dict:
     """Write the export into the folder `beside`; returns its error, and what loading it back measured or None."""
     from evaluation.loadback import load_back
 
     kind, check = request.kind, None
     packed = request.name.endswith(".zip")
-    path = beside / (file_name(run, kind) if packed else request.name)
+    path = beside / request.name.removesuffix(".zip")
     tell("Writing the file.")
     error = export(run, base, [adapter], request.step, kind, path, dtype="float16" if kind == "merged" else "float32")
     if kind in CHECKED:

@@ -45,8 +45,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a save of a run as a file for ComfyUI, AUTOMATIC1111, diffusers or PEFT, and check that it loads back."""
-    from app import sources
-    from app.saves import best_step, open_base, open_save
+    from app import exports, sources
+    from app.saves import best_step, check_step, open_base, open_save
     from evaluation.loadback import load_back
 
     run = rundir.open_run(data, run_id)
@@ -55,7 +55,8 @@ def export(
     kind = kind or ("kohya" if compact or "kohya" in exact_formats(run.spec.adapter.method) else "comfyui")
     if compact and kind not in CHECKED:
         raise BadInput(f"A {kind} file is always exact.", "Leave --compact out, or choose kohya.", field="compact")
-    mark = f"-at-{strength:g}" if strength != 1 else ""
+    check_step(run, step)
+    mark = exports.step_mark(run, step) + (f"-at-{strength:g}" if strength != 1 else "")
     mark += "".join(f"-with-{source.name}" for source, _ in more) + (f"-rank-{compact}" if compact else "")
     path = out or run.path / "adapter" / file_name(run, kind, mark)
     with on_device(data, f"{run.spec.name}: export"):

@@ -15,21 +15,26 @@ def part(value: str = "", **settings) -> gr.HTML:
 
 
 def acting(*busy: str, sure: str = "") -> str:
-    """`js_on_load` of a part whose `data-act` elements are pressed or ticked.
+    """`js_on_load` of a part whose `data-act` elements are pressed, ticked or chosen from.
 
-    The event's data are the element's `data-` values, and `checked` of a box.
+    The event's data are the element's `data-` values, its `value`, and `checked` of a box.
 
     Args:
-        busy: actions whose button is off until the part is shown anew, since they are to be done once.
+        busy: actions whose button is off until the part is shown anew, since they are to be done once. It keeps the
+            focus, and is on again after some seconds where nothing came of it.
         sure: script that may return to forget the click.
     """
     return """
 const busy = BUSY;
 const tell = (event) => {
   const pressed = event.target.closest('[data-act]');
-  if (!pressed || (pressed.type === 'checkbox') !== (event.type === 'change')) return;
+  if (!pressed || pressed.matches('[type=checkbox], select') !== (event.type === 'change')) return;
+  if (pressed.ariaDisabled === 'true') return;
   SURE
-  if (busy.includes(pressed.dataset.act)) pressed.disabled = true;
+  if (busy.includes(pressed.dataset.act)) {
+    pressed.ariaDisabled = 'true';
+    setTimeout(() => { pressed.ariaDisabled = null; }, 5000);
+  }
   trigger('click', {...pressed.dataset, checked: pressed.checked ?? false, value: pressed.value ?? ''});
 };
 element.addEventListener('click', tell);
@@ -42,7 +47,16 @@ def goto() -> str:
     return "(address) => { if (address) location.assign(address); }"
 
 
+def back_to(key: str) -> str:
+    """The script of a `.then` that puts the focus on the element kept as `key`, where a form that was shut took it."""
+    return """
+() => setTimeout(() => {
+  if (document.activeElement === document.body) document.querySelector('[data-keep="KEY"]')?.focus();
+}, 300)
+""".replace("KEY", key)
+
+
 def shown_error(error: StudioError) -> str:
     """An error as a person sees it beside what they pressed."""
-    remedy = f" {escape(error.remedy)}" if error.remedy else ""
+    remedy = f" {escape(error.on_page)}" if error.on_page else ""
     return f"<p role='alert' class='ds-error'>{escape(error.message)}{remedy}</p>"

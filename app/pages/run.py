@@ -10,7 +10,7 @@ from app import again, control, draft
 from app.damaged import look as look_at
 from app.exporting import main_file
 from app.pages import runformats
-from app.pages.act import acting, goto, part, shown_error
+from app.pages.act import acting, back_to, goto, part, shown_error
 from app.pages.live import QUIET, live, query
 from app.pages.parts import (
     actions,
@@ -23,6 +23,7 @@ from app.pages.parts import (
     formats,
     header,
     links,
+    reading,
     scores,
 )
 from app.studio import Studio
@@ -33,6 +34,8 @@ from training.run import Run
 
 GONE = "<h1 data-page-title='Run'>No such run</h1><p>{words}</p><p><a href='/runs'>All runs</a></p>"
 
+ONCE = ("stop", "force_stop", "remove", "resume", "resume_less_memory", "new_half_lr", "again", "train_longer")
+DELETE = "<p><b>Delete {name}</b> with all its pictures, saves and files? This cannot be undone.</p>"
 REPLACES = (
     "<div class='ds-card' role='alert'><p>The page New holds a draft that is not started. This would replace it.</p>"
     "<div class='ds-row'><button type='button' class='ds-button' data-act='{key}-sure'>Replace it</button>"
@@ -43,20 +46,20 @@ REPLACES = (
 def build(studio: Studio, page: gr.Blocks) -> None:
     """The page."""
     top, state, life, phases = part(), part(), part(), part()
-    buttons = part(js_on_load=acting("stop", "force_stop"), elem_id="ds-actions")
+    buttons = part(js_on_load=acting(*ONCE), elem_id="ds-actions")
     said = part(js_on_load=acting(), elem_id="ds-action-said")
     with gr.Row(visible=False) as naming:
         name = gr.Textbox(label="New name", max_lines=1, elem_id="ds-new-name")
         keep = gr.Button("Rename", scale=0, min_width=120)
     with gr.Row(visible=False, elem_id="ds-sure") as asking:
-        part("<p><b>Delete this run</b> with all its pictures, saves and files? This cannot be undone.</p>")
+        question = part()
         sure = gr.Button("Delete it", variant="stop", scale=0, min_width=120)
         not_sure = gr.Button("Keep it", scale=0, min_width=120)
-    files, other = part(), runformats.build(studio)
+    files, (other, save) = part(), runformats.build(studio)
     film, score, moved, more = part(), part(), part(), part()
     where = gr.Textbox(visible=False)
 
-    def look(request: gr.Request) -> list[str]:
+    def look(request: gr.Request, step: int | None) -> list[str]:
         try:
             view = follow.view(_run(studio, request), studio.engine)
         except StudioError as error:
@@ -68,7 +71,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             _buttons(view),
             header.block(view),
             downloads.section(view),
-            formats.section(view, studio.data),
+            formats.section(view, studio.data, step),
             filmstrip.section(view),
             scores.section(view),
             distance.section(view),
@@ -76,18 +79,18 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         ]
 
     def act(request: gr.Request, event: gr.EventData):
-        """What a button does: words, the address to go to, and whether the two small forms show."""
+        """What a button does: words, the address to go to, whether the two small forms show, and what is in them."""
         key, shut, show = event.act, gr.update(visible=False), gr.update(visible=True)
         try:
             run = _run(studio, request)
             if key == "rename":
-                return "", "", show, shut, run.name
+                return "", "", show, shut, run.name, gr.skip()
             if key == "delete":
-                return "", "", shut, show, gr.skip()
+                return "", "", shut, show, gr.skip(), DELETE.format(name=escape(reading.dated(run)))
             words, address = _do(studio, request, run, key)
         except StudioError as error:
             words, address = shown_error(error), ""
-        return words, address, shut, shut, gr.skip()
+        return words, address, shut, shut, gr.skip(), gr.skip()
 
     def rename(request: gr.Request, given: str):
         try:
@@ -105,12 +108,15 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             return shown_error(error), ""
         return "<p role='status'>Deleted.</p>", "/runs"
 
-    live(page, look, [top, life, phases, buttons, state, files, other, film, score, moved, more])
+    live(page, look, [top, life, phases, buttons, state, files, other, film, score, moved, more], [save])
     for pressed in (buttons, said):
-        pressed.click(act, None, [said, where, naming, asking, name], **QUIET).then(None, where, None, js=goto())
-    gr.on([keep.click, name.submit], rename, name, [said, naming], **QUIET)
+        told = pressed.click(act, None, [said, where, naming, asking, name, question], **QUIET)
+        told.then(None, where, None, js=goto())
+    renamed = gr.on([keep.click, name.submit], rename, name, [said, naming], **QUIET)
+    renamed.then(None, None, None, js=back_to("rename"))
     sure.click(delete, None, [said, where], **QUIET).then(None, where, None, js=goto())
-    not_sure.click(lambda: gr.update(visible=False), None, asking, **QUIET)
+    kept = not_sure.click(lambda: gr.update(visible=False), None, asking, **QUIET)
+    kept.then(None, None, None, js=back_to("delete"))
 
 
 def _run(studio: Studio, request: gr.Request) -> Run:
@@ -135,7 +141,7 @@ def _do(studio: Studio, request: gr.Request, run: Run, key: str) -> tuple[str, s
     data, engine = studio.data, studio.engine
     if key in ("stop", "remove"):
         control.stop(data, run, engine=engine)
-        return "<p role='status'>Asked to save and stop.</p>" if key == "stop" else "", ""
+        return "", ""
     if key == "force_stop":
         control.stop(data, run, grace=0, engine=engine)
         return "", ""
@@ -169,7 +175,7 @@ def _buttons(view: follow.RunView) -> str:
             found.append(f'<a class="{kind}" href="{address}">{escape(action.label)}</a>')
         else:
             found.append(
-                f'<button type="button" class="{kind}" data-act="{action.key}" data-keep="{action.key}">'
-                f"{escape(action.label)}</button>"
+                f'<button type="button" class="{kind}" data-act="{action.key}" data-keep="{action.key}" '
+                f'data-instead="{header.STATE}">{escape(action.label)}</button>'
             )
     return f'<div class="ds-row" role="group" aria-label="What you can do">{"".join(found)}</div>'

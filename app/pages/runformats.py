@@ -13,25 +13,31 @@ from training import rundir
 from training.errors import StudioError
 
 
-def build(studio: Studio) -> gr.HTML:
-    """The part that `parts.formats.section` is shown in, with what its buttons do; errors are told under it."""
-    shown, wrong = part(js_on_load=acting(), elem_id="ds-formats"), part()
+def build(studio: Studio) -> tuple[gr.HTML, gr.State]:
+    """The part that `parts.formats.section` is shown in, with what its buttons do, and the step of the chosen save.
 
-    def act(request: gr.Request, event: gr.EventData) -> tuple[str, str]:
-        """Have a format made, or its making stopped: the formats as they stand then, and what is wrong."""
+    Errors are told under it.
+    """
+    shown, wrong = part(js_on_load=acting("export", "stop-export"), elem_id="ds-formats"), part()
+    chosen = gr.State(None)
+
+    def act(request: gr.Request, event: gr.EventData, step: int | None) -> tuple[str, str, int | None]:
+        """Choose a save, have a format made or its making stopped: the formats then, what is wrong, and the save."""
         data, engine, words = studio.data, studio.engine, ""
         try:
             run = rundir.run_by_id(data, query(request, "id"))
             try:
-                if event.act == "export":
-                    control.export(data, run, event.kind, engine)
-                elif order := exports.of_run(data, run.id).get(event.kind):
+                if event.act == "save":
+                    step = int(event.value)
+                elif event.act == "export":
+                    control.export(data, run, event.kind, engine, step=int(event.step))
+                elif order := exports.of_run(data, run.id).get((event.kind, int(event.step))):
                     control.stop_order(data, order, engine)
             except StudioError as error:
                 words = shown_error(error)
-            return formats.section(follow.view(run, engine), data), words
+            return formats.section(follow.view(run, engine), data, step), words, step
         except StudioError as error:  # the run is no more
-            return "", shown_error(error)
+            return "", shown_error(error), step
 
-    shown.click(act, None, [shown, wrong], **QUIET)
-    return shown
+    shown.click(act, chosen, [shown, wrong, chosen], **QUIET)
+    return shown, chosen

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tinypipeline
 from fastapi.testclient import TestClient
+from safetensors import safe_open
 from safetensors.torch import load_file
 from workshop import Workshop, until
 
@@ -29,27 +30,34 @@ def base(tiny_folder, tmp_path_factory):
     return open_base(str(tiny_folder), tmp_path_factory.mktemp("none"), "no")
 
 
-def trained(data, folder, base, method="delora", state="stopped"):
-    """A run with a save at step 2 and no file yet."""
-    run = tinypipeline.run(data, folder, adapter={"method": method}, steps=2, save_every=2, class_pictures=0)
+def trained(data, folder, base, method="delora", state="stopped", steps=2):
+    """A run with a save at every second step and no file yet."""
+    run = tinypipeline.run(data, folder, adapter={"method": method}, steps=steps, save_every=2, class_pictures=0)
     loop.train(run, base)
     return handmade.put(run, state)
 
 
-def made(run, kind):
-    """The one order of a format, after it was worked off in this process."""
+def made(run, kind, step=None):
+    """The order of a format of a save, after it was worked off in this process: the file, and what is listed of it."""
     data = run.path.parent.parent
-    order = exports.create(data, run, kind)
+    order = exports.create(data, run, kind, step)
     order.set_state("writing")
     making.make(data, order.request(), lambda words: None)
     order.set_state("done")
-    (file,) = [file for file in making.read(run.path / "adapter") if file["kind"] == kind]
+    wanted = kind, order.request().step
+    (file,) = [file for file in making.read(run.path / "adapter") if (file["kind"], file["step"]) == wanted]
     return run.path / "adapter" / file["name"], file
 
 
-def shown(run):
-    """The section on the run's page."""
-    return formats.section(follow.view(run), run.path.parent.parent)
+def shown(run, step=None):
+    """The section on the run's page, with a save chosen."""
+    return formats.section(follow.view(run), run.path.parent.parent, step)
+
+
+def header(path):
+    """The text in a file's header."""
+    with safe_open(path, "pt") as file:
+        return file.metadata()
 
 
 def test_pressing_twice_makes_one_order_and_one_job(tmp_path):
@@ -65,7 +73,7 @@ def test_pressing_twice_makes_one_order_and_one_job(tmp_path):
     assert engine.poll() == {job_name(pressed[0], 1): Waiting(0)}
     other = control.export(tmp_path, run, "merged", engine)
     assert other.id not in pressed
-    order = exports.of_run(tmp_path, run.id)["peft"]
+    order = exports.of_run(tmp_path, run.id)["peft", 8]
     control.stop_order(tmp_path, order, engine)
     assert order.state().name == "stopped" and list(engine.poll()) == [job_name(other.id, 1)]
     assert control.export(tmp_path, run, "peft", engine).id != order.id  # what has ended is asked for anew
@@ -118,7 +126,7 @@ def test_the_page_says_who_wants_a_format_and_how_large_it_is_before_it_is_made(
     html = shown(handmade.finished(tmp_path, base="sd15"))
     assert "About 2.1 GB." in html and "takes some minutes, since Stable Diffusion 1.5 is loaded" in html
     assert "ComfyUI/models/checkpoints" in html
-    assert exports.name_of(handmade.run(tmp_path), "merged", large.caps) == "biscuit-merged.safetensors"
+    assert exports.name_of(handmade.finished(tmp_path), "merged", 8, large.caps) == "biscuit-merged.safetensors"
 
 
 def test_nothing_is_offered_while_a_run_is_trained_or_before_its_first_save(tmp_path):
@@ -204,15 +212,51 @@ def test_the_kohya_file_is_checked_and_brings_what_automatic1111_reads(tmp_path,
         assert client.get(f"/studio/file/{run.id}/{name}").status_code == 404
 
 
-def test_a_file_of_another_save_is_still_there_and_can_be_made_anew(tmp_path, tiny_folder, base):
-    run = trained(tmp_path, tiny_folder, base)
-    path, _ = made(run, "native")
-    record = {"files": [{**file, "step": 1} for file in making.read(run.path / "adapter")]}
-    (run.path / "adapter" / "made.json").write_text(json.dumps(record))
-    assert "Step 1, " in shown(run) and "Make it of step 2" in shown(run)
-    assert made(run, "native")[1]["step"] == 2 and "Make it of step 2" not in shown(run)
-    path.unlink()
-    assert 'data-act="export" data-kind="native"' in shown(run)
+def test_every_save_can_be_made_into_a_file_beside_those_of_the_others(tmp_path, tiny_folder, base):
+    run = trained(tmp_path, tiny_folder, base, state="done", steps=4)
+    own = run.path / "adapter" / exporting.export_run(run, base, tmp_path)["files"][1]["name"]
+    assert 'data-kind="kohya"' not in shown(run)
+    assert 'data-act="export" data-kind="kohya" data-step="2"' in shown(run, 2)
+    before = own.read_bytes()
+    other, file = made(run, "kohya", 2)
+    assert (own.name, other.name) == ("subject.safetensors", "subject-step-2.safetensors")
+    assert own.read_bytes() == before and (header(own)["step"], header(other)["step"]) == ("4", "2")
+    assert file["check"]["unet_difference"] <= 5e-6
+    client = TestClient(ui.application(Studio(tmp_path)))
+    for path in (own, other):
+        assert client.get(f"/studio/file/{run.id}/{path.name}").content == path.read_bytes()
+    # One format of two saves: neither replaces the other, and each is shown whichever save is chosen.
+    early, late = made(run, "peft", 2)[0], made(run, "peft")[0]
+    assert (early.name, late.name) == ("subject-step-2-peft.zip", "subject-peft.zip")
+    with zipfile.ZipFile(early) as archive:
+        assert {name.partition("/")[0] for name in archive.namelist()} == {"subject-step-2-peft"}
+    for step in (2, 4):
+        for path, its in ((other, 2), (early, 2), (late, 4)):
+            assert f'/{path.name}" download' in shown(run, step) and f"Step {its}, " in shown(run, step)
+    early.unlink()
+    assert 'data-act="export" data-kind="peft" data-step="2"' in shown(run, 2) and early.name not in shown(run)
+
+
+def test_the_choice_of_a_save_is_there_where_there_are_more_than_one(tmp_path):
+    run = handmade.finished(tmp_path)
+    html = shown(run, 4)
+    assert '<option value="4" selected>step 4<' in html and '<option value="8">step 8, recommended<' in html
+    assert "Files of step 4" in html and "Other formats" in shown(run) and shown(run, 5) == shown(run)
+    order = exports.create(tmp_path, run, "peft", 12)
+    assert 'data-act="stop-export" data-kind="peft" data-step="12"' in shown(run), "also of a save that is not chosen"
+    assert exports.create(tmp_path, run, "peft", 16).id != order.id == exports.create(tmp_path, run, "peft", 12).id
+    assert (exports.step_mark(run, 8), exports.step_mark(run, 12)) == ("", "-step-12")
+    with pytest.raises(BadInput, match="has no save at step 5"):
+        exports.create(tmp_path, run, "peft", 5)
+    assert "<select" not in shown(handmade.put(handmade.train(handmade.run(tmp_path), 5), "stopped"))
+
+
+def test_a_file_in_whose_place_the_run_wrote_its_own_is_shown_as_that(tmp_path):
+    """A run that was stopped, exported, and trained to its end."""
+    run = handmade.finished(tmp_path)
+    old = {"kind": "kohya", "name": "biscuit.safetensors", "step": 4, "trigger": "sks dog", "error": 0.0, "check": None}
+    (run.path / "adapter" / "made.json").write_text(json.dumps({"files": [old]}))
+    assert "Step 4, " not in shown(run) and "biscuit.safetensors" not in shown(run, 4)
 
 
 @pytest.mark.parametrize("at", ["Writing the file.", "Packing the folder.", "Putting the file into its place."])

@@ -111,7 +111,16 @@ def test_the_saves_to_come_are_those_the_loop_makes(tmp_path):
 
 def test_time_left_is_not_known_before_the_first_step(run):
     assert follow.view(handmade.live(run, phase="class pictures")).left is None
-    assert "not known yet" in header.life(follow.view(run))
+    assert "time left: known when training has begun" in header.life(follow.view(run))
+
+
+def test_at_its_end_it_says_what_it_does_and_no_time(run):
+    handmade.train(run, 16)
+    handmade.score(run, {4: (0.5, 1.0), 8: (0.7, 1.0), 12: (0.7, 1.0), 16: (0.7, 1.0)})
+    for phase, doing in (("export", "writing files"), ("score", "scoring")):
+        view = follow.view(handmade.live(run, phase=phase))
+        assert f"nearly done: {doing}" in header.life(view) and "left" not in header.life(view)
+        assert follow.strip_words(view) == f"Biscuit: {doing} (trained). You can close this page."
 
 
 def test_time_left_is_steps_and_the_drawing_and_scoring_to_come(run):
@@ -179,7 +188,7 @@ def test_percent_is_of_the_steps_and_100_only_when_all_is_done(run):
     ("phase", "steps", "now", "statuses"),
     [
         ("waiting for the device", 0, "Prepare", "now pending pending pending pending pending"),
-        ("class pictures", 0, "Class pictures", "done now pending part pending pending"),
+        ("class pictures", 0, "Class pictures", "done now pending pending pending pending"),
         ("train", 5, "Train", "done done now part pending pending"),
         ("draw", 8, "Draw", "done done part now pending pending"),
         ("export", 16, "Export", "done done done done pending now"),
@@ -203,13 +212,44 @@ def test_phases_count_what_they_count(run, tmp_path):
     handmade.live(run, phase="draw", done=2.6, total=4)
     counts = {phase.name: phase.count for phase in phases.phases(follow.view(run))}
     assert counts["Train"] == "step 5 of 16" and counts["Draw"] == "1 of 4 saves, picture 2 of 4"
-    assert counts["Class pictures"] == "48 of 48" and counts["Score"] == "the base model first"
+    assert counts["Class pictures"] == "48 of 48" and counts["Score"] == "0 of 4 saves"
     other = handmade.live(handmade.run(tmp_path), phase="class pictures", done=16, total=48)
     assert phases.phases(follow.view(other))[1].count == "16 of 48"
     handmade.live(other, phase="class pictures", done=9, total=16)  # still that of the drawing before
     assert phases.phases(follow.view(other))[1].count == "48 wanted"
     without = handmade.run(tmp_path, class_pictures=0)
     assert "Class pictures" not in [phase.name for phase in phases.phases(follow.view(without))]
+
+
+def test_the_row_of_phases_goes_forward_only(run):
+    """The phases in the order in which `app.job` and the training loop enter them."""
+    order = ("prepare", "draw", "score", "prepare", "class pictures", "prepare", "train", "draw", "score", "train")
+    names = ["Prepare", "Class pictures", "Train", "Draw", "Score", "Export"]
+    handmade.events(run, {"kind": "attempt", "number": 1, "time": 0.0})
+    shown, over = [], set()
+    for moment, phase in enumerate(order):
+        handmade.events(run, {"kind": "phase", "phase": phase, "time": float(moment)})
+        handmade.live(run, phase=phase, done=3.2 if phase == "draw" else 0, total=8 if phase == "draw" else 0)
+        view = follow.view(run)
+        row = {found.name: found for found in phases.phases(view)}
+        shown += [name for name in names if row[name].status == "now"]
+        if moment < order.index("train"):
+            assert [row[name].status for name in ("Draw", "Score", "Export")] == ["pending"] * 3
+            assert row["Draw"].count == "4 saves"
+        assert all(row[name].status != "pending" for name in over), "what is over stays marked"
+        over |= {name for name, found in row.items() if found.status == "done"}
+        if phase == "draw" and moment == 1:
+            assert row["Prepare"].count == "the base model's pictures 3 of 8"
+            assert follow.doing(view) == "drawing the base model's pictures"
+    assert shown == ["Prepare"] * 4 + ["Class pictures", "Train", "Train", "Draw", "Score", "Train"]
+
+
+def test_a_resumed_run_prepares_anew_before_it_trains(run):
+    handmade.train(run, 6)
+    handmade.events(run, {"kind": "attempt", "number": 2, "time": 1.0}, {"kind": "phase", "phase": "draw", "time": 2.0})
+    view = follow.view(handmade.live(run, phase="draw", done=1.0, total=4))
+    statuses = [phase.status for phase in phases.phases(view)]
+    assert statuses == ["now", "done", "part", "part", "pending", "pending"] and view.left.at_least
 
 
 def test_what_is_ahead_are_the_runs_at_work_and_those_before_it_in_the_queue(tmp_path):

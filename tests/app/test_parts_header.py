@@ -8,9 +8,10 @@ import time
 import handmade
 import pytest
 
-from app.pages.parts import details, distance, downloads, filmstrip, follow, header, phases, scores
+from app.pages.parts import details, distance, downloads, filmstrip, follow, header, phases, reading, scores, strip
 from app.pages.parts.waiting import Place
 from training import lifecycle, presets, spec
+from training.run import Run
 from training.shortage import Need
 
 NASTY = '<b>x</b> "q" & <script>alert(1)</script>'
@@ -43,17 +44,19 @@ def test_a_waiting_run_says_what_is_ahead(tmp_path):
     words = text(header.block(view))
     assert "waits: 2 runs are ahead" in words and "Number 3 in line" in words
     assert "Rex (training, at least 4 s left)" in words.replace("  ", " ")
-    assert offered(run) == ["remove*", "rename"]
+    assert offered(run) == ["remove*", "again", "rename"]
 
 
 def test_a_run_at_work_can_be_stopped_and_the_page_be_closed(tmp_path):
     run = handmade.live(handmade.run(tmp_path), "starting", "prepare")
-    assert "Starting" in told(run) and offered(run) == ["stop*", "rename"]
+    assert "Starting" in told(run) and offered(run) == ["stop*", "again", "rename"]
     handmade.train(run, 5)
     handmade.live(run, phase="train")
     assert "Now training. You can close this page" in told(run)
-    assert offered(run) == ["stop*", "use", "rename"]
+    assert offered(run) == ["stop*", "use", "again", "rename"]
     assert re.search(r"31 % · at least \d s left · last sign of life 2 s ago", text(header.life(follow.view(run))))
+    (run.path / "stop").touch()
+    assert "31 % · last sign of life" in text(header.life(follow.view(run))), "nobody knows how long stopping takes"
 
 
 def test_a_run_that_lets_somebody_draw_says_so_and_is_not_preparing(tmp_path):
@@ -62,7 +65,8 @@ def test_a_run_that_lets_somebody_draw_says_so_and_is_not_preparing(tmp_path):
     handmade.live(run, phase="waiting for the device", message=message)
     assert f"{message} It goes on by itself." in told(run) and "reading" not in told(run)
     view = follow.view(run)
-    assert "now" not in [phase.status for phase in phases.phases(view)] and view.left.at_least
+    assert "now" not in [phase.status for phase in phases.phases(view)]
+    assert "25 % · waiting for the device · last" in text(header.life(view)) and view.left is None
 
 
 def test_a_run_without_a_sign_of_life_says_so_as_a_worry(tmp_path):
@@ -89,8 +93,14 @@ def test_a_stopped_run_can_be_resumed_and_says_what_is_saved(tmp_path):
     assert offered(run) == ["resume*", "use", "again", "rename", "delete"]
     assert header.actions(follow.view(run))[0].label == "Resume from step 4"
     removed = handmade.put(handmade.run(tmp_path), "stopped", message="Removed from the queue.")
-    assert "Removed from the queue. It can be put back." in told(removed)
+    assert "Removed from the queue. It can be put back in the queue." in told(removed)
     assert header.actions(follow.view(removed))[0].label == "Put back in the queue"
+    early = handmade.put(handmade.run(tmp_path), "stopped")
+    handmade.draw(early, 0)
+    assert "Stopped before the first step. It can be put back in the queue." in told(early)
+    assert "No pictures" in filmstrip.section(follow.view(removed)) and "No pictures" not in filmstrip.section(
+        follow.view(early)
+    )
 
 
 def test_an_interrupted_run_says_when_and_what_a_resume_repeats(tmp_path):
@@ -227,16 +237,46 @@ def test_a_name_is_never_markup(tmp_path):
 def test_a_run_made_from_another_names_it_and_a_deleted_parent_by_its_id(tmp_path):
     parent = handmade.train(handmade.run(tmp_path, "Rex"), 8)
     child = handmade.run(tmp_path, parent=parent.id, start_step=8, steps=20)
-    assert "made from Rex , from its step 8" in text(header.facts(follow.view(child)))
+    assert re.search(
+        r"made from Rex \(\d+ \w{3} \d{4}, \d\d:\d\d\) , from its step 8", text(header.facts(follow.view(child)))
+    )
     parent.path.rename(parent.path.with_name("gone"))
     assert f"made from {parent.id} (deleted)" in text(header.facts(follow.view(child)))
 
 
-def test_a_state_is_announced_once_and_not_with_every_step(tmp_path):
-    run = handmade.live(handmade.train(handmade.run(tmp_path), 3))
-    first = header.announcement(follow.view(run))
+def test_the_name_in_a_question_says_when_the_run_was_made(tmp_path):
+    run = handmade.run(tmp_path, "Fluffy")
+    moved = run.path.rename(run.path.with_name("20261105-140203-fluffy-0a1b"))
+    assert reading.dated(Run(moved)) == "Fluffy (5 Nov 2026, 14:02)"
+    (moved / "spec.json").write_text("{")
+    assert reading.dated(Run(moved)) == "20261105-140203-fluffy-0a1b (5 Nov 2026, 14:02)", "also of a damaged one"
+    assert reading.dated(Run(handmade.run(tmp_path, "Rex").path.rename(moved.with_name("mine")))) == "Rex"
+
+
+def test_a_button_that_goes_gives_the_focus_to_the_state(tmp_path):
+    html = header.block(follow.view(handmade.live(handmade.run(tmp_path))))
+    assert f'<h2 id="{header.STATE}" tabindex="-1" data-keep="state">' in html
+
+
+def test_news_change_with_a_phase_and_a_save_and_not_with_every_step(tmp_path):
+    def news():
+        return strip.news(follow.view(run))
+
+    run = handmade.live(handmade.run(tmp_path), phase="prepare")
+    assert news() == ""
+    handmade.events(run, {"kind": "phase", "phase": "class pictures", "time": 1.0})
+    assert news() == "Biscuit: drawing class pictures."
+    handmade.live(handmade.train(run, 3))
+    assert news() == "Biscuit: training has begun."
     handmade.events(run, handmade.step(4))
-    assert header.announcement(follow.view(run)) == first == "Biscuit: running."
+    handmade.save(run, 4)
+    first = news()
+    for number, phase in enumerate(("draw", "score", "waiting for the device", "train"), 5):
+        handmade.events(handmade.live(run, phase=phase), handmade.step(number))
+        assert news() == first == "Biscuit: step 4 is saved, its pictures follow."
+    handmade.live(run, phase="export")
+    assert news() == "Biscuit is trained: writing files."
+    assert strip.news(follow.view(handmade.put(run, "done"))) == ""
 
 
 def test_the_download_says_what_the_file_was_made_for(tmp_path):

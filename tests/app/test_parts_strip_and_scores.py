@@ -7,6 +7,8 @@ import handmade
 import pytest
 
 from app.pages.parts import details, filmstrip, follow, scores
+from app.pages.parts.words import METHODS
+from training.shortage import Need
 
 
 def rows(html: str) -> list[list[str]]:
@@ -46,6 +48,30 @@ def test_the_strip_can_be_scrolled_from_the_keyboard_and_pictures_hold_their_pla
     assert f'src="/studio/picture/{run.id}/step-000008/01-00.png"' in html
     assert f'src="/studio/picture/{run.id}/dataset/02.png"' in html
     assert all(row[0].get("scope") == "row" for row in list(handmade.table(html).iter("tr"))[1:])
+
+
+def test_pictures_open_in_full_size_and_steps_lead_to_generate_with_one_stop_for_tab(tmp_path):
+    run = handmade.finished(tmp_path)
+    table = handmade.table(filmstrip.section(follow.view(run)))
+    heads = {link.text: link for link in table.iter("a") if link.text}
+    assert list(heads) == ["Step 4", "Step 8", "Step 12", "Step 16"], "the base model is no save"
+    assert heads["Step 8"].get("href") == f"/generate?run={run.id}&step=8"
+    assert heads["Step 8"].get("aria-label") == "Draw with step 8"
+    pictures = [link for link in table.iter("a") if link.find("img") is not None]
+    assert len(pictures) == 2 * 5 and {link.get("target") for link in pictures} == {"_blank"}
+    assert all(link.get("href") == link.find("img").get("src") for link in pictures)
+    assert [link.get("tabindex") for link in table.iter("a")] == ["0"] + ["-1"] * 13
+
+
+def test_a_likeness_below_zero_is_explained_and_zero_has_no_sign(tmp_path):
+    run = handmade.train(handmade.run(tmp_path), 8)
+    handmade.score(run, {4: (0.399, 1.0), 8: (0.41, 1.0)})
+    html = filmstrip.section(follow.view(run))
+    assert rows(html)[3][1:] == ["0 %", "0 %", "2 %"] and "below 0" not in html
+    handmade.score(run, {4: (0.3, 1.0), 8: (0.41, 1.0)})
+    html = filmstrip.section(follow.view(run))
+    assert rows(html)[3][2] == "-25 %"
+    assert "Likeness below 0 %: less like Biscuit than any dog from the base model." in html
 
 
 def test_other_seeds_are_folded(tmp_path):
@@ -116,8 +142,8 @@ def test_where_no_save_obeys_the_one_that_ignores_least_is_marked_as_that(tmp_pa
 def test_all_scores_stand_in_a_table(tmp_path):
     html = scores.section(follow.view(handmade.finished(tmp_path))).split('id="ds-score-table"')[1]
     found = rows(html)
-    assert found[0] == ["Save", "DINO", "CLIP-I", "CLIP-T", "Follows the prompt", "Likeness"]
-    assert found[3] == ["Step 8 Recommended", "0.700 ± 0.010", "0.500", "0.300", "97 %", "75 %"]
+    assert found[0] == ["Save", "DINO", "CLIP-I", "CLIP-T", "CLIP-T, centred", "Follows the prompt", "Likeness"]
+    assert found[3] == ["Step 8 Recommended", "0.700 ± 0.010", "0.500", "0.300", "0.097", "97 %", "75 %"]
     assert [row[0] for row in found[1:]] == [
         "Base model",
         "Step 4",
@@ -138,12 +164,39 @@ def test_settings_are_those_that_the_method_reads(tmp_path):
     assert "sample.guidance" in details.settings_table(delora) and "not set" in details.settings_table(delora)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_settings_are_called_as_on_the_page_new(method, tmp_path):
+    table = details.settings_table(handmade.run(tmp_path, method=method).spec)
+    for name, label in re.findall(r'<th scope="row">(.*?) <code>(.*?)</code>', table):
+        assert name != label, f"{label} has no label"
+    for words in ("Steps between saves <code>save_every", "Its kind (class word) <code>class_word"):
+        assert words in table, words
+    values = dict(re.findall(r"<code>([\w.]+)</code><span>[^<]*</span></th><td>(.*?)</td>", table))
+    assert (values["base"], values["adapter.method"]) == ("Toy model (built in)", METHODS[method])
+    assert "Distance limit (lambda) <code>adapter.lambda<" in table or method != "delora"
+
+
 def test_details_show_pace_memory_rates_notes_and_the_end_of_the_log(tmp_path):
     run = handmade.train(handmade.run(tmp_path), 5)
     handmade.events(run, handmade.step(6, lr=0.02, lr_lambda=0.004), {"kind": "note", "words": "Memory ran <out>."})
     html = details.section(follow.view(run))
     for words in ("0.50", "900 MB", "0.02", "0.004", "Memory ran &lt;out&gt;."):
         assert words in html, words
+    assert "Nothing yet." in details.log_fold(follow.view(run))
+    assert "It is empty." in details.log_fold(follow.view(handmade.put(run, "done")))
     (run.path / "log.txt").write_text("x\n" * 9000 + "the <end>\n")
     log = details.log_fold(follow.view(run))
     assert "the &lt;end&gt;" in log and log.count("x\n") == 59
+
+
+def test_details_say_where_the_raw_numbers_lie_and_what_each_memory_is(tmp_path):
+    run = handmade.train(handmade.run(tmp_path), 5)
+    handmade.live(run, memory=Need(device="cpu", needed_gb=0.51, free_gb=9.5, total_gb=16, micro_batch=4,
+                                   checkpointing=False, size_px=128))  # fmt: skip
+    html = details.section(follow.view(run))
+    assert f"<code>{run.path}</code>" in html
+    for file in ("events.jsonl", "scores.json", "spec.json"):
+        assert f"<code>{file}</code>" in html, file
+    figures = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", html))
+    assert figures["Memory for training, estimate"].startswith("510 MB with 4 pictures at once; what Python")
+    assert figures["Memory of the whole program at most"] == "900 MB"

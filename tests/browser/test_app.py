@@ -1,5 +1,6 @@
 """From four pictures to a file that stock diffusers opens, in a real browser on the embedded model."""
 
+import handmade
 import numpy as np
 import pytest
 import torch
@@ -76,3 +77,30 @@ def test_two_presses_of_start_make_one_run(app, page):
     page.wait_for_url("**/run?id=*")
     page.wait_for_timeout(1500)
     assert len(app.runs()) == 1
+
+
+def test_the_keyboard_finds_its_way_on_a_runs_page(app, page):
+    run = handmade.put(handmade.score(handmade.train(handmade.run(app.data), 8), {4: (0.7, 1.0)}), "stopped")
+    page.goto(f"{app.url}/run?id={run.id}")
+    film, focused = page.locator(".ds-film").first, page.locator(":focus")
+    film.press("Tab")  # its links are one stop
+    expect(focused).to_have_accessible_name("Draw with step 4")
+    snow = "a sks dog in the snow, seed 0"
+    moves = {"ArrowDown": f"step 4: {snow}", "ArrowRight": f"step 8: {snow}", "ArrowUp": "Draw with step 8"}
+    for key, name in moves.items():
+        focused.press(key)
+        expect(focused).to_have_accessible_name(name)
+
+    page.get_by_label("Make files of").select_option("step 8")
+    expect(page.get_by_role("heading", name="Files of step 8")).to_be_visible()
+
+    rename = page.locator("[data-act=rename]")
+    rename.press("Enter")
+    expect(page.get_by_label("New name")).to_have_value("Biscuit")
+    page.get_by_label("New name").press("Enter")
+    expect(rename).to_be_focused()
+
+    page.get_by_role("button", name="Resume from step 8").focus()
+    handmade.put(run, "done")  # the button that has the focus goes
+    expect(page.get_by_role("heading", name="Done")).to_be_focused()
+    assert page.errors == []

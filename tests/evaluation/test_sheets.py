@@ -64,6 +64,13 @@ def test_a_plot_without_points_says_so():
     assert "Nothing measured yet." in line_plot([Series("DINO", ())], title="Likeness", y_label="DINO")
 
 
+@pytest.mark.parametrize("step", [0, 60])
+def test_a_single_step_has_no_axis_before_it(step):
+    svg = line_plot([Series("DINO", ((step, 0.4),))], title="Likeness", y_label="DINO")
+    found = [int(number) for number in re.findall(r'text-anchor="middle">(-?\d+)<', svg)]
+    assert found == [step, step + 1]
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0.31, 0.72), (-3, 1200), (5, 5), (0, 0), (1e-6, 3e-6)])
 def test_ticks_enclose_the_values_in_even_round_steps(low, high):
     marks = ticks(low, high)

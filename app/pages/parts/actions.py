@@ -38,8 +38,7 @@ def actions(view: RunView) -> list[Action]:
         "failed": _failed(view),
     }.get(state) or [("resume", _resume(view))]
     found += [("use", f"Draw with step {_step(view)}")] if view.saves and state != "queued" else []
-    found += [("again", "Run again with changes")] if view.state.ended else []
-    found += [("rename", "Rename")]
+    found += [("again", "Run again with changes"), ("rename", "Rename")]
     found += [("delete", "Delete")] if view.state.ended else []
     return [
         Action(key, label, index == 0, _step(view) if key == "use" else None)

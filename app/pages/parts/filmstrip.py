@@ -9,7 +9,13 @@ from app.pages.parts import links, words
 from app.pages.parts.follow import RunView
 from app.pages.parts.progress import planned_saves
 
+NOTHING = "No pictures: the run ended before those of the base model were drawn."
+LINKS = (
+    "Press a picture to see it in full size in a new tab, or a step to draw with it; the arrow keys go from one to the "
+    "next."
+)
 PICTURE_PX = 128  # what the page reserves; the style sheet scales it
+OFF, STOP = 'tabindex="-1"', 'tabindex="0"'
 RECOMMENDED, LEAST = "Recommended", "Ignores least"
 
 
@@ -18,15 +24,29 @@ def section(view: RunView) -> str:
     steps = list(view.samples)
     if not steps:
         coming = "The first pictures come when the base model has drawn each prompt; then one column a save."
-        body = words.paragraph("Nothing was drawn." if view.state.ended else coming)
+        body = words.paragraph(NOTHING if view.state.ended else coming)
     else:
         body = strip([view], steps, label=f"Film strip of {view.name}") + words.paragraph(_note(view), "ds-quiet")
-        seeds = range(1, len(view.spec.sample.seeds))
-        if seeds:
-            named = ", ".join(str(view.spec.sample.seeds[seed]) for seed in seeds)
-            others = strip([view], steps, seeds, label=f"Other seeds of {view.name}")
-            body += words.folded(f"Other seeds: {named}", others, "ds-other-seeds")
+        body += other_seeds([view], steps, label=f"Other seeds of {view.name}")
     return f'<section aria-labelledby="ds-film"><h2 id="ds-film">Film strip</h2>{subject_row(view)}{body}</section>'
+
+
+def other_seeds(views: Sequence[RunView], steps: Sequence[int], *, label: str) -> str:
+    """The strip of all seeds but the first, folded; nothing where there is one seed only. They are the first run's."""
+    seeds = views[0].spec.sample.seeds
+    if len(seeds) < 2:
+        return ""
+    others = strip(views, steps, range(1, len(seeds)), label=label)
+    return words.folded(f"Other seeds: {', '.join(map(str, seeds[1:]))}", others, "ds-other-seeds")
+
+
+def noise_words(view: RunView) -> str:
+    """What is equal in all pictures of a row, in a sentence."""
+    sample = view.spec.sample
+    return (
+        f"The same noise in each row (seed {sample.seeds[0]}), {sample.steps} sampler steps, guidance "
+        f"{sample.guidance:g}."
+    )
 
 
 def subject_row(view: RunView) -> str:
@@ -43,6 +63,8 @@ def subject_row(view: RunView) -> str:
 def strip(views: Sequence[RunView], steps: Sequence[int], seeds: Sequence[int] = (0,), *, label: str) -> str:
     """One table that scrolls sideways: for each run its prompts, and under each column its scores.
 
+    Of its links only one is a stop for Tab; static/pictures.js lets the arrow keys go from one to the next.
+
     Args:
         steps: the columns; a run without pictures at a step has gaps there.
         seeds: places in each run's list of seeds.
@@ -54,7 +76,7 @@ def strip(views: Sequence[RunView], steps: Sequence[int], seeds: Sequence[int] =
     return (
         f'<div class="ds-film" tabindex="0" role="region" data-keep="{escape(label)}" aria-label="{escape(label)}">'
         f'<table><thead><tr><td class="ds-corner"></td>{head}</tr></thead>{bodies}</table></div>'
-    )
+    ).replace(OFF, STOP, 1)
 
 
 def best_tag(view: RunView, step: int) -> str:
@@ -66,13 +88,18 @@ def best_tag(view: RunView, step: int) -> str:
 
 
 def _note(view: RunView) -> str:
-    spec, sample = view.spec, view.spec.sample
-    coming = [step for step in planned_saves(spec) if step not in view.samples]
+    coming = [step for step in planned_saves(view.spec) if step not in view.samples]
     following = f" Next pictures at step {coming[0]}." if coming and not view.state.ended else ""
-    return (
-        f"The same noise in each row (seed {sample.seeds[0]}), {sample.steps} sampler steps, guidance "
-        f"{sample.guidance:g}. The base model is asked for {spec.prompt('a {subject}', plain=True)}.{following}"
-    )
+    asked = view.spec.prompt("a {subject}", plain=True)
+    return f"{noise_words(view)} The base model is asked for {asked}.{_below(view)} {LINKS}{following}"
+
+
+def _below(view: RunView) -> str:
+    """What a likeness below 0 means, where there is one."""
+    shown = [view.book.likeness(step) for step in view.book.saves] if view.book else []
+    if not any(likeness is not None and likeness < -0.5 for likeness in shown):
+        return ""
+    return f" Likeness below 0 %: less like {view.name} than any {view.spec.class_word} from the base model."
 
 
 def _column(view: RunView | None, step: int) -> str:
@@ -80,7 +107,11 @@ def _column(view: RunView | None, step: int) -> str:
     name = "Base model" if step == 0 else f"Step {step}"
     tag = best_tag(view, step) if view else ""
     mark = f'<span class="ds-tag">{tag}</span>' if tag else ""
-    return f'<th scope="col" class="{_kind(view, step)}">{name}{mark}</th>'
+    shown = name
+    if view and step in view.saves:
+        address, told = escape(links.generate(view.id, step), quote=True), f"Draw with step {step}"
+        shown = f'<a href="{address}" title="{told}" aria-label="{told}" {OFF}>{name}</a>'
+    return f'<th scope="col" abbr="{name}" class="{_kind(view, step)}">{shown}{mark}</th>'
 
 
 def _body(view: RunView, steps: Sequence[int], seeds: Sequence[int], named: bool) -> str:
@@ -109,9 +140,10 @@ def _cell(view: RunView, step: int, prompt: int, seed: int) -> str:
     asked = spec.prompt(spec.sample.prompts[prompt], plain=step == 0)
     at = "base model" if step == 0 else f"step {step}"
     alt = escape(f"{at}: {asked}, seed {spec.sample.seeds[seed]}", quote=True)
+    address = escape(links.picture(view.id, step, file), quote=True)
     return (
-        f'<td class="{_kind(view, step)}"><img src="{escape(links.picture(view.id, step, file))}" alt="{alt}" '
-        f'width="{PICTURE_PX}" height="{PICTURE_PX}" loading="lazy"></td>'
+        f'<td class="{_kind(view, step)}"><a href="{address}" target="_blank" rel="noopener" {OFF}>'
+        f'<img src="{address}" alt="{alt}" width="{PICTURE_PX}" height="{PICTURE_PX}" loading="lazy"></a></td>'
     )
 
 
@@ -129,8 +161,8 @@ def _captions(view: RunView, steps: Sequence[int], named: bool) -> str:
         likeness.append(f'<td class="{kind}">{words.percent(view.book.likeness(step) if scored else None)}{mark}</td>')
         follows.append(f'<td class="{kind}">{words.percent(None if share is None else 100 * share)}</td>')
     return (
-        f'<tr class="ds-caption"><th scope="row">Likeness</th>{"".join(likeness)}</tr>'
-        f'<tr class="ds-caption ds-last"><th scope="row">Follows the prompt</th>{"".join(follows)}</tr>'
+        f'<tr class="ds-scored"><th scope="row">Likeness</th>{"".join(likeness)}</tr>'
+        f'<tr class="ds-scored ds-last"><th scope="row">Follows the prompt</th>{"".join(follows)}</tr>'
     )
 
 

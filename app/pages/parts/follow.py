@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,7 @@ DOING = {
     "score": "scoring",
     "export": "writing files",
 }
+OF_THE_BASE = {"draw": "drawing the base model's pictures", "score": "scoring the base model's pictures"}
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,11 @@ class RunView:
         return max(self.state.step, self.journal.step, self.spec.start_step or 0)
 
     @property
+    def trains(self) -> bool:
+        """Whether its newest attempt has come to training: what is drawn and scored before is of the base model."""
+        return "train" in self.journal.entered or (self.live and self.state.phase == "train")
+
+    @property
     def percent(self) -> int | None:
         """See `progress.percent`."""
         return progress.percent(self.spec, self.state, self.step)
@@ -92,7 +98,8 @@ class RunView:
         planned = progress.planned_saves(self.spec)
         undrawn = sum(step not in self.samples for step in planned)
         unscored = sum(step not in scored for step in planned)
-        return progress.left(self.spec, self.state, self.journal, self.step, undrawn, unscored)
+        found = progress.left(self.spec, self.state, self.journal, self.step, undrawn, unscored)
+        return found if self.trains or found is None else replace(found, at_least=True)  # what goes before is not known
 
     @property
     def heartbeat_age(self) -> float | None:
@@ -159,9 +166,10 @@ def strip_words(view: RunView) -> str:
         return f"{name}: {state.message}" if state.message else f"{name} is starting."
     if state.name == "running":
         trained = view.percent or 0
-        share = f" {trained} %" if state.phase == "train" else f" ({trained} % trained)" if trained else ""
+        whole = " (trained)" if view.step >= view.spec.steps else f" ({trained} % trained)" if trained else ""
+        share = f" {trained} %" if state.phase == "train" else whole
         told = left_words(view.left)
-        return f"{name}: {doing(state)}{share}{', ' + told if told else ''}. You can close this page."
+        return f"{name}: {doing(view)}{share}{', ' + told if told else ''}. You can close this page."
     if state.name == "stopped":
         return f"{name} is stopped at step {view.step}." if view.step else f"{name} is stopped; nothing was trained."
     if state.name == "interrupted":
@@ -177,14 +185,15 @@ def waits(view: RunView) -> str:
     return f"waits: {words.counted(ahead, 'run is', 'runs are')} ahead" if ahead else "is next in the queue"
 
 
-def doing(state: RunState) -> str:
+def doing(view: RunView) -> str:
     """What a live run is doing, as a verb."""
-    return DOING.get(state.phase, state.phase)
+    phase = view.state.phase
+    return OF_THE_BASE[phase] if phase in OF_THE_BASE and not view.trains else DOING.get(phase, phase)
 
 
 def left_words(left: Left | None) -> str:
-    """ "about 6 min left", or nothing where it is not known."""
-    if left is None:
+    """ "about 6 min left", or nothing where it is not known, or what is left takes longer than was thought."""
+    if left is None or left.seconds < 1:
         return ""
     told = words.duration(left.seconds).removeprefix("about ") if left.at_least else words.about(left.seconds)
     return f"{'at least ' if left.at_least else ''}{told} left"

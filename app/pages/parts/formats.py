@@ -11,6 +11,7 @@ from app.exporting import ABOUT
 from app.exports import Base, Export
 from app.order import OrderState
 from app.pages.parts import downloads, links, reading, words
+from app.pages.parts.filmstrip import best_tag
 from app.pages.parts.follow import RunView
 from app.pages.parts.kept import Kept
 from training import modelref
@@ -48,29 +49,50 @@ MERGED = {  # by whether it is one file
     ".zip.",
 }
 TAKES = "Each is made when you ask for it and takes some minutes, since {base} is loaded for it."
+Key = tuple[str, int]  # a format and the step of a save
+Orders, Made = dict[Key, Export], dict[Key, dict[str, Any]]
 _bases: Kept[Base | None] = Kept(16)
 
 
-def section(view: RunView, data: Path) -> str:
-    """The formats that the run has not written by itself; empty while it is trained and before its first save."""
+def section(view: RunView, data: Path, step: int | None = None) -> str:
+    """The formats of a save that the run has not written by itself, with the choice of the save where there are more.
+
+    Empty while the run is trained and before its first save. step: the save; None, or one that is gone, is that of
+    `exports.step_of`.
+    """
     if not (view.state.ended and view.saves):
         return ""
     try:
-        base, step = _base(data, view.spec.base), exports.step_of(view.run)
+        base, own = _base(data, view.spec.base), exports.step_of(view.run)
     except StudioError as error:
-        return _framed(view, None, words.paragraph(f"No other format can be made now. {error}"))
-    have = {file["kind"] for file in view.exports if (view.run.path / "adapter" / file["name"]).exists()}
-    orders, made = exports.of_run(data, view.id), {file["kind"]: file for file in _there(view)}
-    kinds = [kind for kind in exports.kinds(view.spec, base.caps) if kind not in have]
-    if not kinds:
+        told = words.paragraph(f"No other format can be made now. {error}")
+        return _framed("Other formats" if view.exports else "Files", told)
+    step = step if step in view.saves else own
+    orders, made = exports.of_run(data, view.id), {_key(file): file for file in _there(view)}
+    kinds = [kind for kind in exports.kinds(view.spec, base.caps) if kind not in _written(view, step)]
+    found = _list(view, kinds, step, base, orders, made)
+    if step == own:  # what few people need, folded until something of it is made
+        readers = {**PROGRAMS, "kohya": "diffusers"} if base.caps.embedded else PROGRAMS
+        programs = dict.fromkeys(readers[kind] for kind in kinds)
+        begun = any((kind, step) in made or _begun(orders.get((kind, step))) for kind in kinds)
+        found = words.folded(f"For {', '.join(programs)}", found, "ds-formats-list", begun)
+    title = "Other formats" if _written(view, step) else f"Files of step {step}"
+    return _framed(title, f"{choice(view, step)}{found}{_others(view, step, base, orders, made)}")
+
+
+def choice(view: RunView, step: int) -> str:
+    """The choice of the save that files are made of; empty where there is one only."""
+    if len(view.saves) == 1:
         return ""
-    rows = [_row(view, kind, base, step, orders.get(kind), made.get(kind)) for kind in kinds]
-    note = TAKES.format(base=words.base(view.spec.base)) if base.numbers > LARGE else ""
-    html = f'{words.paragraph(note)}<ul class="ds-formats">{"".join(rows)}</ul>'
-    readers = {**PROGRAMS, "kohya": "diffusers"} if base.caps.embedded else PROGRAMS
-    programs = dict.fromkeys(readers[kind] for kind in kinds)
-    shown = bool(made) or any(order.state().name != "done" for order in orders.values())
-    return _framed(view, step, words.folded(f"For {', '.join(programs)}", html, "ds-formats-list", shown))
+    options = "".join(
+        f'<option value="{save}"{" selected" if save == step else ""}>step {save}'
+        f"{', ' + tag.lower() if (tag := best_tag(view, save)) else ''}</option>"
+        for save in view.saves
+    )
+    return (
+        '<p class="ds-row"><label for="ds-format-save">Make files of</label>'
+        f'<select id="ds-format-save" class="ds-select" data-act="save" data-keep="format-save">{options}</select></p>'
+    )
 
 
 def who_words(view: RunView, kind: str, base: Base) -> tuple[str, str]:
@@ -92,28 +114,44 @@ def standing(state: OrderState) -> str:
     return f"<p role='status'>{escape(told.get(state.name) or state.message or 'Begins.')}</p>"
 
 
-def _framed(view: RunView, step: int | None, html: str) -> str:
-    """The section, under a heading of its own where the run has written no file by itself."""
-    title = "Other formats" if view.exports else "Files" if step is None else f"Files of step {step}"
+def _framed(title: str, html: str) -> str:
     return f'<section aria-labelledby="ds-formats-title"><h2 id="ds-formats-title">{title}</h2>{html}</section>'
 
 
-def _row(view: RunView, kind: str, base: Base, step: int, order: Export | None, made: dict | None) -> str:
-    title, who = who_words(view, kind, base)
+def _list(view: RunView, kinds: list[str], step: int, base: Base, orders: Orders, made: Made) -> str:
+    """A row for each format of a save."""
+    rows = []
+    for kind in kinds:
+        key, (title, who) = (kind, step), who_words(view, kind, base)
+        if key not in made and (size := exports.size_bytes(view.spec, kind, base)):
+            who += f" About {words.size(round(size))}."
+        rows.append(_row(view, key, title, who, orders.get(key), made.get(key)))
+    note = TAKES.format(base=words.base(view.spec.base)) if kinds and base.numbers > LARGE else ""
+    return f'{words.paragraph(note)}<ul class="ds-formats">{"".join(rows)}</ul>' if rows else ""
+
+
+def _others(view: RunView, step: int, base: Base, orders: Orders, made: Made) -> str:
+    """What was made of other saves than that at `step`, or is being made."""
+    keys = made.keys() | {key for key, order in orders.items() if order.is_open}
+    keys = sorted((key for key in keys if key[1] != step), key=lambda key: (key[1], list(TITLES).index(key[0])))
+    rows = [
+        _row(view, key, f"{who_words(view, key[0], base)[0]}, step {key[1]}", "", orders.get(key), made.get(key))
+        for key in keys
+    ]
+    return f'<h3>Of other saves</h3><ul class="ds-formats">{"".join(rows)}</ul>' if rows else ""
+
+
+def _row(view: RunView, key: Key, title: str, who: str, order: Export | None, made: dict | None) -> str:
     state = order.state() if order else None
-    busy = state is not None and not state.ended
     told = standing(state) if state else ""
-    if not made and (size := exports.size_bytes(view.spec, kind, base)):
-        who += f" About {words.size(round(size))}."
-    if busy:
-        button = _button("stop-export", kind, "Stop", f"Stop making: {title}")
-    elif made and made["step"] == step:
-        button = ""
+    if state and not state.ended:
+        button = _button("stop-export", key, "Stop", f"Stop making: {title}")
     else:
-        button = _button("export", kind, f"Make it of step {step}" if made else "Make it", f"Make: {title}")
+        button = "" if made else _button("export", key, "Make it", f"Make: {title}")
     link = _link(view, made) if made else ""
     return (
-        f"<li><div><b>{escape(title)}</b>{words.paragraph(who, 'ds-quiet')}{told}</div>"
+        f'<li><div><b id="{_row_id(key)}" tabindex="-1" data-keep="{_row_id(key)}">{escape(title)}</b>'
+        f"{words.paragraph(who, 'ds-quiet')}{told}</div>"
         f'<div class="ds-row">{link}{button}</div></li>'
     )
 
@@ -128,16 +166,41 @@ def _link(view: RunView, made: dict[str, Any]) -> str:
     )
 
 
-def _button(act: str, kind: str, label: str, name: str) -> str:
+def _button(act: str, key: Key, label: str, name: str) -> str:
+    kind, step = key
     return (
-        f'<button type="button" class="ds-button" data-act="{act}" data-kind="{kind}" data-keep="format-{kind}" '
-        f'aria-label="{escape(name, quote=True)}">{escape(label)}</button>'
+        f'<button type="button" class="ds-button" data-act="{act}" data-kind="{kind}" data-step="{step}" '
+        f'data-keep="{act}-{kind}-{step}" data-instead="{_row_id(key)}" aria-label="{escape(name, quote=True)}">'
+        f"{escape(label)}</button>"
     )
 
 
+def _row_id(key: Key) -> str:
+    """Element id of a row's title, which has the focus when the button that had it is no more."""
+    return f"ds-format-{key[0]}-{key[1]}"
+
+
+def _begun(order: Export | None) -> bool:
+    """Whether there is something to say of an order."""
+    return order is not None and order.state().name != "done"
+
+
+def _written(view: RunView, step: int) -> set[str]:
+    """The formats of a save that the run wrote by itself and that are still there."""
+    if not view.record or view.record["step"] != step:
+        return set()
+    return {file["kind"] for file in view.exports if (view.run.path / "adapter" / file["name"]).exists()}
+
+
 def _there(view: RunView) -> list[dict[str, Any]]:
-    """The files made on demand that are still there."""
-    return [file for file in reading.made(view.run) if (view.run.path / "adapter" / file["name"]).is_file()]
+    """The files made on demand that are still there; the run may have written its own in the place of one."""
+    own = {file["name"] for file in view.exports}
+    found = [file for file in reading.made(view.run) if file["name"] not in own]
+    return [file for file in found if (view.run.path / "adapter" / file["name"]).is_file()]
+
+
+def _key(file: dict[str, Any]) -> Key:
+    return file["kind"], file["step"]
 
 
 def _base(data: Path, ref: str) -> Base:

@@ -9,13 +9,15 @@ from app.pages.parts import faults, links, reading, words
 from app.pages.parts.actions import FORCE_SECONDS, Action, actions, changes
 from app.pages.parts.follow import SILENT_SECONDS, RunView, doing, left_words, waits
 from app.pages.parts.follow import view as read
-from app.pages.parts.phases import BEFORE, Phase, phases
+from app.pages.parts.phases import Phase, phases
 from app.pages.parts.progress import WAITING
 from training.errors import StudioError
 from training.run import Run
 
-__all__ = ["Action", "actions", "announcement", "block", "changes", "facts", "life", "phase_list"]
+__all__ = ["Action", "actions", "block", "changes", "facts", "life", "phase_list"]
 
+BEFORE = ("", "prepare")  # phases of a run at work before the first work on pictures
+STATE = "ds-state-title"  # element id: where the focus goes when the button that had it is no more
 STATUS_WORDS = {"pending": "to come", "now": "now", "part": "begun", "done": "done"}
 MARKS = {
     "pending": '<circle cx="8" cy="8" r="6"/>',
@@ -39,7 +41,8 @@ def block(view: RunView) -> str:
     }[_shown(view)]
     note = view.journal.notes[-1] if view.journal.notes and not view.state.ended else ""
     return (
-        f'<section class="ds-state" aria-label="State"><h2>{words.state_badge(_shown(view))}</h2>'
+        f'<section class="ds-state" aria-label="State"><h2 id="{STATE}" tabindex="-1" data-keep="state">'
+        f"{words.state_badge(_shown(view))}</h2>"
         f"{tell(view)}{words.paragraph(note, 'ds-quiet')}{words.paragraph(_lost(view), 'ds-warn')}</section>"
     )
 
@@ -53,7 +56,7 @@ def facts(view: RunView) -> str:
     ]
     if spec.parent:
         begin = f", from its step {spec.start_step}" if spec.start_step else ""
-        parts.append(f"made from {_link(view.run, spec.parent)}{begin}")
+        parts.append(f"made from {_link(view.run, spec.parent, dated=True)}{begin}")
     return f'<p class="ds-facts">{" · ".join(parts)}</p>'
 
 
@@ -72,8 +75,7 @@ def life(view: RunView) -> str:
     """Percent, time left and the last sign of life of a run at work. Changes every second; empty otherwise."""
     if not view.live:
         return ""
-    left = left_words(view.left) or "time left: not known yet"
-    parts = [f"<b>{view.percent or 0} %</b>", left]
+    parts = [f"<b>{view.percent or 0} %</b>", *filter(None, [_time_left(view)])]
     age = view.heartbeat_age
     if age is not None:
         told = f"last sign of life {words.ago(age)}"
@@ -81,9 +83,15 @@ def life(view: RunView) -> str:
     return f'<p class="ds-life">{" · ".join(parts)}</p>'
 
 
-def announcement(view: RunView) -> str:
-    """The state in a short sentence, which changes only with the state: for screen readers, said once."""
-    return f"{view.name}: {words.STATES[_shown(view)][0].lower()}."
+def _time_left(view: RunView) -> str:
+    """How long it will take, or what it does where nobody knows; nothing of a run that is stopping."""
+    if view.stopping:
+        return ""
+    if view.state.phase == WAITING:
+        return "waiting for the device"
+    if told := left_words(view.left):
+        return told
+    return f"nearly done: {doing(view)}" if view.step >= view.spec.steps else "time left: known when training has begun"
 
 
 def _shown(view: RunView) -> str:
@@ -117,7 +125,7 @@ def _at_work(run: Run) -> str:
     except StudioError:
         return ""
     left = left_words(other.left)
-    return f" ({escape(doing(other.state))}{f', {left}' if left else ''})"
+    return f" ({escape(doing(other))}{f', {left}' if left else ''})"
 
 
 def _starting(view: RunView) -> str:
@@ -128,7 +136,7 @@ def _starting(view: RunView) -> str:
 def _running(view: RunView) -> str:
     if view.state.phase == WAITING:
         return words.paragraph(f"{view.state.message or 'Waiting for the device.'} It goes on by itself.")
-    what = "reading the base model and the pictures" if view.state.phase in BEFORE else doing(view.state)
+    what = "reading the base model and the pictures" if view.state.phase in BEFORE else doing(view)
     told = f"Now {what}. You can close this page: training does not need it."
     return words.paragraph(told) + words.paragraph(view.state.message)
 
@@ -145,11 +153,11 @@ def _stopping(view: RunView) -> str:
 
 def _stopped(view: RunView) -> str:
     removed = not view.step and not view.saves
-    saved = faults.saved(view)
-    message = view.state.message or (f"Stopped at step {view.step} of {view.spec.steps}." if view.step else "Stopped.")
+    at = f"at step {view.step} of {view.spec.steps}" if view.step else "before the first step"
+    message = view.state.message or f"Stopped {at}."
     if "aved" not in message and not removed:
-        message = f"{message} {saved}"
-    after = "It can be put back." if removed else faults.repeats(view)
+        message = f"{message} {faults.saved(view)}"
+    after = "It can be put back in the queue." if removed else faults.repeats(view)
     return words.paragraph(f"{message} {after}")
 
 
@@ -178,10 +186,11 @@ def _phase(phase: Phase) -> str:
     )
 
 
-def _link(run: Run, run_id: str = "") -> str:
-    """A link to a run by its name, or its id as plain text where it is not there any more."""
+def _link(run: Run, run_id: str = "", dated: bool = False) -> str:
+    """A link to a run by its name (and when it was made), or its id as plain text where it is not there any more."""
     run = Run(run.path.parent / run_id) if run_id else run
     try:
-        return f'<a href="{escape(links.run(run.id))}">{escape(reading.name(run))}</a>'
+        name = reading.name(run)
+        return f'<a href="{escape(links.run(run.id))}">{escape(reading.dated(run) if dated else name)}</a>'
     except StudioError:
         return f"{escape(run.id)} (deleted)"

@@ -18,7 +18,8 @@ class Journal:
     """What a run's events say, without steps that a resume made again.
 
     steps, geometry: those events. notes: words for a person. phase_seconds: time spent in each phase, over all
-    attempts. draws, scorings: seconds that the drawing and the scoring of each save took.
+    attempts. entered: the phases that the newest attempt has come to. draws, scorings: seconds that the drawing and the
+    scoring of each save took.
     """
 
     def __init__(self, path: Path):
@@ -31,6 +32,7 @@ class Journal:
         self.geometry: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.phase_seconds: dict[str, float] = {}
+        self.entered: set[str] = set()
         self.draws: list[float] = []
         self.scorings: list[float] = []
         self._base = {"draw": 0.0, "score": 0.0}
@@ -76,7 +78,11 @@ class Journal:
         kind, step, when = event.get("kind"), event.get("step"), event.get("time")
         if isinstance(when, int | float):
             self._count_time(event, float(when))
-        if kind == "note":
+        if kind == "attempt":
+            self.entered.clear()
+        elif kind == "phase":
+            self.entered.add(str(event.get("phase", "")))
+        elif kind == "note":
             self.notes.append(str(event.get("words", "")))
         if not isinstance(step, int):
             return

@@ -15,7 +15,7 @@ WAITING = "waiting for the device"  # before it, or after a save while somebody 
 class Left:
     """Time left in seconds.
 
-    at_least: it waits for somebody else, or a part of the work is not measured yet; neither is in it.
+    at_least: a part of the work is not measured yet, and not in it.
     """
 
     seconds: float
@@ -41,11 +41,14 @@ def percent(spec: RunSpec, state: RunState, step: int) -> int | None:
 
 
 def left(spec: RunSpec, state: RunState, journal: Journal, step: int, undrawn: int, unscored: int) -> Left | None:
-    """Time left of a run at work: its steps, and drawing and scoring the saves to come. None before the first step."""
+    """Time left of a run at work: its steps, and drawing and scoring the saves to come.
+
+    None before the first step, while it waits for somebody else, and where it only stops or writes its files.
+    """
     a_step = journal.seconds_per_step
-    if a_step is None or state.ended or state.name == "queued":
+    if a_step is None or state.name not in ("starting", "running") or state.phase in (WAITING, "export"):
         return None
-    seconds, unknown = (spec.steps - step) * a_step, state.phase == WAITING
+    seconds, unknown = (spec.steps - step) * a_step, False
     for count, each, phase in ((undrawn, journal.draw_seconds, "draw"), (unscored, journal.score_seconds, "score")):
         if count and each is None:
             unknown = True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
-from app import making
+from app import damaged, making
 from app.exporting import MADE, RECORD
 from app.pages.parts.kept import Kept
 from evaluation.scorebook import ScoreBook
@@ -32,6 +33,19 @@ def spec(run: Run) -> RunSpec:
 def name(run: Run) -> str:
     """What a person calls the run. Raises BadInput as `spec`."""
     return _names.get(run.path / "name.txt", lambda: run.name, "") or spec(run).name
+
+
+def dated(run: Run) -> str:
+    """A run's name and when it was made, which its id says: what tells two of one name apart. Also of a damaged one."""
+    try:
+        called = name(run)
+    except StudioError:
+        called = damaged.name(run)
+    try:
+        made = time.strptime(run.id[:15], "%Y%m%d-%H%M%S")
+    except ValueError:  # a folder that a person named
+        return called
+    return f"{called} ({made.tm_mday} {time.strftime('%b %Y, %H:%M', made)})"
 
 
 def pictures(folder: Path) -> tuple[str, ...]:

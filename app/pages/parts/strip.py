@@ -24,7 +24,7 @@ NO_WORKER = (
 
 
 def status(data: Path, engine: Engine) -> dict:
-    """For static/studio.js: `html` of the strip, `title` of the tab, and `runs` with state and words of each."""
+    """For static/studio.js: `html` of the strip, `title` of the tab, and `runs` with state, words and news of each."""
     views = _spoken_of(data, engine)
     told = [follow.strip_words(view) for view in views]
     working = workerfile.held(data)
@@ -36,12 +36,26 @@ def status(data: Path, engine: Engine) -> dict:
     if len(views) > SHOWN:
         lines.append(f'<a href="/runs">and {len(views) - SHOWN} more</a>')
     runs = [
-        {"id": view.id, "state": view.state.name, "ended": view.state.ended, "words": words}
+        {"id": view.id, "state": view.state.name, "ended": view.state.ended, "words": words, "news": news(view)}
         for view, words in zip(views, told, strict=True)
     ]
     busy = next((view for view in views if view.state.name in ("running", "stopping")), None)
     title = f"{busy.percent} % {busy.name}" if busy and busy.percent is not None else ""
     return {"html": "".join(lines) or f"<span>{NOTHING}</span>", "title": title, "runs": runs, "worker": working}
+
+
+def news(view: follow.RunView) -> str:
+    """How far a run at work is, in a sentence that changes once a phase and once a save: told to screen readers."""
+    phase = view.state.phase
+    if not view.live:
+        return ""
+    if phase == "export":
+        return f"{view.name} is trained: writing files."
+    if view.saves:  # its pictures and scores follow each time, so they are not told one by one
+        return f"{view.name}: step {view.saves[-1]} is saved, its pictures follow."
+    if view.trains:
+        return f"{view.name}: training has begun."
+    return f"{view.name}: drawing class pictures." if "class pictures" in view.journal.entered else ""
 
 
 def _spoken_of(data: Path, engine: Engine) -> list[follow.RunView]:

@@ -106,7 +106,7 @@ def size(count: int) -> str:
 
 def percent(value: float | None) -> str:
     """A percent, a dash where there is none."""
-    return "–" if value is None else f"{value:.0f} %"
+    return "–" if value is None else f"{value:z.0f} %"
 
 
 def number(value: object) -> str:
