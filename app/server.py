@@ -7,6 +7,7 @@ next one finds worker and training as they are; Ctrl-C has the training save and
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -139,6 +140,10 @@ def _server(studio: Studio, users: dict[str, str]):
     from app.ui import application
 
     class Server(uvicorn.Server):
+        async def shutdown(self, sockets=None):
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # open pages are cut off, which is no error
+            await super().shutdown(sockets)
+
         @contextlib.contextmanager
         def capture_signals(self):
             before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}

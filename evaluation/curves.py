@@ -40,13 +40,19 @@ def prompt_plot(book: ScoreBook, mark: int | None = None, **size: int) -> str:
     """CLIP-T in percent of the base model's against steps, and what is asked for."""
     shares = [(step, scores.clip_t_share) for step, scores in book.saves.items() if scores.clip_t_share is not None]
     points = ((0, 100.0), *((step, 100 * share) for step, share in shares))
-    lines = [Series("adapter", points), _level("what we ask for", 100 * OBEYS, [0, *book.saves], "limit")]
-    return line_plot(lines, title="Follows the prompt (CLIP-T)", y_label="% of the base model", **_mark(mark), **size)
+    return follows_plot([Series("adapter", points)], [0, *book.saves], **_mark(mark), **size)
+
+
+def follows_plot(lines: list[Series], steps: Sequence[int], **more) -> str:
+    """Prompt following in percent of the base model's, with what is asked for, on an axis that shows 90 to 100 %."""
+    asked = _level("what we ask for", 100 * OBEYS, [min(steps), max(steps)], "limit")
+    title, unit = "Follows the prompt (CLIP-T)", "% of the base model, at most 100"
+    return line_plot([*lines, asked], title=title, y_label=unit, showing=(90.0, 100.0), **more)
 
 
 def distance_plot(run: Run) -> str:
     """How far the adapter has moved the weights, with its limit drawn in where it has one (the paper's Fig. 3)."""
-    return line_plot(distance_series(run), title="How far it moved", y_label="distance / ‖W‖", from_zero=True)
+    return line_plot(distance_series(run), title="How far it moved", y_label="distance / ‖W‖", showing=(0.0,))
 
 
 def loss_plot(run: Run) -> str:
@@ -68,13 +74,13 @@ def distance_series(run: Run) -> list[Series]:
 def distances(geometry: Events, reach: str = REACH) -> list[Series]:
     """Distance / ||W|| against steps: mean and furthest layer, the guaranteed limit and the usual reach where any.
 
-    The furthest layer is the one nearest to its own limit (or simply the furthest where there is none); its limit and
-    reach are drawn, so that the line and what bounds it belong together. reach: what to call its line.
+    The limit and the reach are the furthest layer's own, so that the line and what bounds it belong together. reach:
+    what to call its line.
     """
     if not geometry:
         return []
-    last = geometry[-1]["layers"]
-    name = max(last, key=lambda layer: last[layer]["distance"] / (last[layer]["bound"] or 1.0))
+    name = furthest_layer(geometry)
+    drawn = "layer nearest to its limit" if geometry[-1]["layers"][name]["bound"] else "furthest layer"
 
     def line(key: str) -> tuple[tuple[float, float], ...]:
         points = ((event["step"], event["layers"][name][key]) for event in geometry)
@@ -82,11 +88,18 @@ def distances(geometry: Events, reach: str = REACH) -> list[Series]:
 
     lines = [
         Series("mean of all layers", mean_of_layers(geometry, "distance")),
-        Series("furthest layer", line("distance")),
+        Series(drawn, line("distance")),
         Series("its limit (guaranteed)", line("bound"), style="limit"),
         Series(reach, line("reach"), style="light"),
     ]
     return [series for series in lines if series.points]
+
+
+def furthest_layer(geometry: Events) -> str:
+    """The layer that is nearest to its own limit now, or simply the furthest where there is none; one measurement at
+    least."""
+    last = geometry[-1]["layers"]
+    return max(last, key=lambda layer: last[layer]["distance"] / (last[layer]["bound"] or 1.0))
 
 
 def mean_of_layers(geometry: Events, key: str) -> tuple[tuple[float, float], ...]:

@@ -34,7 +34,7 @@ def line_plot(
     x_label: str = "step",
     mark_x: float | None = None,
     mark_label: str = "",
-    from_zero: bool = False,
+    showing: tuple[float, ...] = (),
     width: int = 640,
     height: int = 330,
 ) -> str:
@@ -43,7 +43,7 @@ def line_plot(
     A plot without points says so in words.
 
     Args:
-        from_zero: the upright axis begins at 0.
+        showing: values that the upright axis shows in any case, so that a small change looks small.
     """
     points = [point for line in series for point in line.points]
     head = (
@@ -57,8 +57,9 @@ def line_plot(
     legend_height = 18 * ceil(len(series) / columns)
     frame = (LEFT, TOP, width - RIGHT, height - BOTTOM - legend_height)
     reach = [y + sign * e for line in series for (_, y), e in zip(line.points, line.errors) for sign in (-1, 1)]  # noqa: B905 - errors may be empty
-    x_ticks = ticks(min(x for x, _ in points), max(x for x, _ in points), whole=True)  # steps come in ones
-    heights = [y for _, y in points] + reach + ([0.0] if from_zero else [])
+    first, last = min(x for x, _ in points), max(x for x, _ in points)
+    x_ticks = ticks(first, max(last, first + 1), whole=True)  # steps come in ones
+    heights = [y for _, y in points] + reach + list(showing)
     y_ticks = ticks(min(heights), max(heights))
     place = _Placement(frame, (x_ticks[0], x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
     parts = [head, *_axes(place, frame, x_ticks, y_ticks, x_label, y_label)]

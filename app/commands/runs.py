@@ -166,10 +166,10 @@ def score_table(scores: dict) -> str:
         rows.append([step, percent(save["likeness"]), *_figures(save), percent(share and 100 * share)])
     if scores["real"]:
         rows.append(
-            ["your pictures", "100 %", f"{scores['real']['dino']:.3f}", f"{scores['real']['clip_i']:.3f}", "", ""]
+            ["your pictures", "100 %", f"{scores['real']['dino']:.3f}", f"{scores['real']['clip_i']:.3f}", "", "", ""]
         )
-    return table(["save", "likeness", "DINO", "CLIP-I", "CLIP-T", "follows prompt"], rows)
+    return table(["save", "likeness", "DINO", "CLIP-I", "CLIP-T", "centred", "follows prompt"], rows)
 
 
 def _figures(save: dict) -> list[str]:
-    return [f"{save['dino']:.3f}", f"{save['clip_i']:.3f}", f"{save['clip_t_plain']:.3f}"]
+    return [f"{save['dino']:.3f}", f"{save['clip_i']:.3f}", f"{save['clip_t_plain']:.3f}", f"{save['clip_t']:.3f}"]

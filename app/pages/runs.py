@@ -6,10 +6,9 @@ from html import escape
 
 import gradio as gr
 
-from app import damaged
 from app.pages.act import acting, goto, part
 from app.pages.live import QUIET, live
-from app.pages.parts import cards, compare, links, summaries, words
+from app.pages.parts import cards, compare, links, reading, summaries, words
 from app.pages.upkeep import Kind, Upkeep
 from app.remove import check, remove_run
 from app.studio import Studio
@@ -58,7 +57,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     filters, shown = [text, state, number, ticked], [grid, pager, ticks]
     live(page, look, shown, filters)
     gr.on([text.input, state.input], lambda: 1, None, number, **QUIET).then(again, filters, shown, **QUIET)
-    grid.click(act, ticked, [ticked, *upkeep.outputs], **QUIET).then(again, filters, shown, **QUIET)
+    upkeep.opens(grid.click(act, ticked, [ticked, *upkeep.outputs], **QUIET)).then(again, filters, shown, **QUIET)
     pager.click(turn, None, number, **QUIET).then(again, filters, shown, **QUIET)
     ticks.click(tick_act, ticked, [ticked, where], **QUIET).then(again, filters, shown, **QUIET).then(
         None, where, None, js=goto()
@@ -90,9 +89,10 @@ def _question(run: Run) -> str:
     pictures = sum(path.suffix == ".png" for path in files)
     size = words.size(sum(path.stat().st_size for path in files))
     saves = words.counted(len(run.checkpoints()), "save")
+    name = escape(reading.dated(run))
     return (
-        f"<p><b>Delete {escape(damaged.name(run))}?</b> {words.counted(pictures, 'picture')}, {saves} and its exported "
-        f"files go, {size} in all. This cannot be undone.</p>"
+        f"<p><b>Delete {name}?</b> {words.counted(pictures, 'picture')}, {saves} and its exported files go, {size} in "
+        "all. This cannot be undone.</p>"
     )
 
 
@@ -103,11 +103,10 @@ def _ticks(ticked: list[str]) -> str:
     count = words.counted(len(ticked), "run is", "runs are")
     clear = '<button type="button" class="ds-button" data-act="none" data-keep="none">Untick all</button>'
     if not compare.LEAST <= len(ticked) <= compare.MOST:
-        return f'<div class="ds-row"><span>{count} ticked; two to four can be compared.</span>{clear}</div>'
-    return (
-        f'<div class="ds-row"><span>{count} ticked.</span><button type="button" class="ds-button ds-primary" '
-        f'data-act="compare" data-keep="compare">Compare</button>{clear}</div>'
-    )
+        told = f"{count} ticked; two to four can be compared."
+        return f'<div class="ds-row"><span role="status">{told}</span>{clear}</div>'
+    go = '<button type="button" class="ds-button ds-primary" data-act="compare" data-keep="compare">Compare</button>'
+    return f'<div class="ds-row"><span role="status">{count} ticked.</span>{go}{clear}</div>'
 
 
 def _pager(shown: cards.Page) -> str:

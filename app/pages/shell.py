@@ -28,5 +28,6 @@ def header(current: str) -> str:
         f'<nav aria-label="Pages">{links}</nav></header>'
         '<div id="ds-lost" role="alert" hidden></div>'
         '<div id="ds-strip" class="ds-strip" aria-label="Status" role="region"><span>&nbsp;</span></div>'
-        '<div id="ds-said" class="ds-hidden" role="status" aria-live="polite"></div><span id="ds-main"></span>'
+        '<div id="ds-said" class="ds-hidden" role="status" aria-live="polite"></div>'
+        '<span id="ds-main" tabindex="-1"></span>'
     )

@@ -31,12 +31,13 @@
     }
     for (const run of status.runs) {
       const before = known[run.id];
-      if (before && before !== run.state) say(run.words);
-      if (before && before !== run.state && run.ended) {
+      if (before && before.state !== run.state) say(run.words);
+      else if (before && before.news !== run.news) say(run.news);
+      if (before && before.state !== run.state && run.ended) {
         title = `${run.state === "done" ? "✓" : "!"} ${run.words}`;
         icon(run.state === "done" ? "#15803d" : "#b42318");
       }
-      known[run.id] = run.state;
+      known[run.id] = run;
     }
     const page = document.querySelector("[data-page-title]")?.dataset.pageTitle;
     document.title = [title || status.title, page, NAME].filter(Boolean).join(" · ");
@@ -68,17 +69,10 @@
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && title) setTimeout(() => { title = null; icon("#0f766e"); }, 4000);
   });
-  // Base model and adapter at one seed: the slider and the two buttons move the cut between the two pictures.
-  const cut = (from, value) => {
-    const place = from.closest(".ds-under"), pair = place?.previousElementSibling;
-    if (!pair) return;
-    pair.style.setProperty("--cut", `${value}%`);
-    place.querySelector("[data-slide]").value = value;
-  };
-  document.addEventListener("input", ({ target }) => { if (target.matches?.("[data-slide]")) cut(target, target.value); });
-  document.addEventListener("click", ({ target }) => {
-    const button = target.closest?.("[data-cut]");
-    if (button) cut(button, button.dataset.cut);
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest?.(".ds-skip")) return;
+    event.preventDefault();  // the link would open the address that the page's base names
+    element("ds-main")?.focus();
   });
   document.addEventListener("click", async ({ target }) => {
     const button = target.closest?.("[data-copy]");
@@ -94,25 +88,5 @@
     button.textContent = "Starting …";
     await fetch("/studio/worker", { method: "POST", headers: { "X-Studio": "1" } }).catch(() => {});
   });
-
-  // A part that is shown anew forgets what a person opened, scrolled or had the focus on; these are put back by id.
-  const open = {}, scrolled = {};
-  let focused = null;
-  document.addEventListener("toggle", ({ target }) => { if (target.id) open[target.id] = target.open; }, true);
-  document.addEventListener("scroll", ({ target }) => { if (target.id) scrolled[target.id] = target.scrollLeft; }, true);
-  document.addEventListener("focusin", ({ target }) => { focused = target.dataset?.keep ? target.dataset.keep : null; });
-  new MutationObserver((changes) => {
-    for (const node of changes.flatMap((change) => [...change.addedNodes])) {
-      if (node.nodeType !== 1) continue;
-      for (const details of node.parentElement?.querySelectorAll("details[id]") ?? [])
-        if (details.id in open && details.open !== open[details.id]) details.open = open[details.id];
-      for (const id in scrolled) {
-        const place = node.querySelector?.(`#${CSS.escape(id)}`) ?? (node.id === id ? node : null);
-        if (place) place.scrollLeft = scrolled[id];
-      }
-      if (focused && document.activeElement === document.body)
-        node.parentElement?.querySelector(`[data-keep="${CSS.escape(focused)}"]`)?.focus();
-    }
-  }).observe(document.documentElement, { childList: true, subtree: true });
   ask();
 })();

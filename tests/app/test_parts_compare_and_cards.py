@@ -41,7 +41,7 @@ def test_each_score_and_the_distance_is_one_plot_with_a_line_a_run(pair):
     for plot in plots:
         ElementTree.fromstring(plot)
         assert ">Biscuit<" in plot and ">Rex<" in plot
-    assert "Biscuit: limit" in plots[2] and "Rex: limit" not in plots[2], "LoRA has no limit"
+    assert "Biscuit: mean limit" in plots[2] and "Rex: mean limit" not in plots[2], "LoRA has no limit"
     colours = [re.findall(r'stroke="(#\w+)" stroke-width="2.2"', plot) for plot in plots]
     assert colours[0] == colours[1] == colours[2] and len(set(colours[0])) == 2
 
@@ -112,7 +112,13 @@ def test_a_card_shows_the_recommended_save(tmp_path):
     assert (card.name, card.state, card.recommended, card.step, card.method) == ("Biscuit", "done", 8, 16, "delora")
     assert card.likeness == pytest.approx(75) and card.thumbnail == f"/studio/picture/{run.id}/step-000008/00-00.png"
     html = cards.card(card)
-    for words in ("Biscuit", "Done", "Likeness 75 % at step 8", "DeLoRA on Toy model (built in)", f"/run?id={run.id}"):
+    for words in (
+        "Biscuit",
+        "Done",
+        "Likeness 75 % at step 8",
+        "DeLoRA, 16 steps at rate 0.01, on Toy",
+        f"/run?id={run.id}",
+    ):
         assert words in html, words
 
 
@@ -162,7 +168,8 @@ def test_the_filter_takes_words_and_states(tmp_path):
     def names(**how):
         return [card.name for card in cards.page(found, **how).cards]
 
-    assert names(text="LORA toy") == ["Rex", "Biscuit the dog"] and names(text="dog biscuit") == ["Biscuit the dog"]
+    assert names(text="toy") == ["Rex", "Biscuit the dog"] and names(text="LORA toy") == ["Rex"]
+    assert names(text="delo") == ["Biscuit the dog"] and names(text="dog biscuit") == ["Biscuit the dog"]
     assert names(state="done") == ["Biscuit the dog"] and names(state="unfinished") == names(state="running") == ["Rex"]
     shown = cards.page(found, text="cat")
     assert (shown.cards, shown.found, shown.all, shown.pages) == ((), 0, 2, 1)

@@ -64,7 +64,7 @@ def test_the_lines_drawn_are_distance_limit_and_reach_of_the_checkpoint(tmp_path
         assert far < bound and measured["lambda"] != pytest.approx(run.spec.adapter.lambda_, rel=1e-3)
     nearest = max(expected, key=lambda layer: expected[layer][0] / expected[layer][1])
     drawn = {series.name: series.points[-1] for series in curves.distances(geometry)}
-    assert drawn["furthest layer"] == (2, pytest.approx(expected[nearest][0], rel=1e-4))
+    assert drawn["layer nearest to its limit"] == (2, pytest.approx(expected[nearest][0], rel=1e-4))
     assert drawn["its limit (guaranteed)"] == (2, pytest.approx(expected[nearest][1], rel=1e-5))
     assert drawn[curves.REACH] == (2, pytest.approx(expected[nearest][2], rel=1e-5))
     share = 100 * expected[nearest][0] / expected[nearest][1]

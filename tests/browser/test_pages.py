@@ -11,9 +11,11 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
-from app import damaged, draft, imported
+from app import damaged, draft, drawings, imported
+from app.drawrequest import parse_request
 from app.remove import remove_run
 from evaluation.pictures import write_picture
+from training.atomic import remove_folder
 
 
 @pytest.fixture(scope="module")
@@ -78,23 +80,45 @@ def test_a_reload_loses_nothing_of_the_draft(app, page):
     expect(page.locator(".ds-shelf-item")).to_have_count(4)
 
 
-def test_gaps_are_listed_with_links_and_said_beside_their_fields(app, page):
+def test_what_is_wrong_is_listed_and_kept_up_to_date_until_nothing_is(app, page):
     walks.fill_in(page, app.url, " ", **{"adapter.rank": "100000"})
+    rank, name = page.locator("#ds-field-adapter-rank"), walks.field(page, "name")
+    page.get_by_role("button", name="All settings").focus()
+    expect(rank).to_contain_text("✗")
+    expect(page.locator("#ds-summary")).to_contain_text("when this is right: Rank (r).")
     page.get_by_role("button", name="Start training").click()
-    problems = page.get_by_role("alert").filter(has_text="things are missing")
-    expect(problems.get_by_role("link", name="Name")).to_be_visible()
-    expect(problems.get_by_role("link", name="Rank (r)")).to_be_visible()
-    expect(page.locator("#ds-field-adapter-rank")).to_contain_text("✗")
-    assert app.runs() == []
+    box = page.get_by_role("group", name="2 things to see to before training can start:")
+    expect(box).to_be_focused()
+    expect(box).to_be_in_viewport()
+    expect(box.get_by_role("link", name="Name")).to_be_visible()
+    expect(page.get_by_text("✗ It has no name yet.")).to_be_visible()
+    walks.field(page, "adapter.rank").fill("8")
+    page.keyboard.press("Tab")
+    expect(rank).not_to_contain_text("✗")
+    expect(page.get_by_text("✗ It has no name yet.")).to_be_visible()
+    expect(page.get_by_text("One thing to see to")).to_be_visible()
+    name.press_sequentially("Jeep")
+    expect(page.locator(".ds-problems")).to_have_count(0)
+    expect(page.get_by_text("It has no name yet.")).to_be_hidden()
+    assert app.runs() == [] and page.errors == []
 
 
 def test_a_base_model_of_ones_own_is_looked_at_as_soon_as_its_path_is_there(app, page, sd15_folder, tmp_path):
     page.goto(app.url)
     walks.ready(page)
     base = walks.field(page, "base")
-    base.fill(str(tmp_path / "nowhere"))
-    base.press("Enter")
+    walks.field(page, "class_word").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("#ds-kinds summary")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(base).to_be_focused()
+    page.get_by_role("heading", level=1).click()
+    base.click()
+    page.keyboard.type(str(tmp_path / "nowhere"))  # in the place of what stands there
+    expect(base).to_have_value(str(tmp_path / "nowhere"))
+    page.keyboard.press("Tab")
     expect(page.get_by_text("no such folder or file")).to_be_visible()
+    expect(base).to_have_attribute("aria-expanded", "false")
     base.fill(str(sd15_folder))
     base.press("Enter")
     expect(page.locator("#ds-summary")).to_contain_text(f"on {sd15_folder.name}: 800 steps")
@@ -127,6 +151,28 @@ def test_a_damaged_run_is_shown_and_deleted_only_after_a_question(app, page):
     assert not run.path.exists() and page.errors == []
 
 
+def test_the_keyboard_skips_the_menu_passes_a_list_and_finds_folds_as_it_left_them(app, page):
+    run = handmade.finished(app.data)
+    page.goto(f"{app.url}/runs")
+    page.get_by_label("Filter").focus()
+    page.keyboard.press("Tab")
+    options = page.locator("#ds-filter-state .options")
+    expect(options).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(options).to_be_hidden()
+    page.goto(f"{app.url}/run?id={run.id}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.locator(".ds-skip").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#ds-main")).to_be_focused()
+    assert page.url.endswith(run.id)
+    page.locator("#ds-pace summary").press("Enter")
+    handmade.events(run, handmade.step(17))  # the part is shown anew
+    expect(page.locator("#ds-pace")).to_contain_text("0.05882")
+    assert page.locator("#ds-pace").evaluate("fold => fold.open") and page.errors == []
+    remove_run(app.data, run)
+
+
 def test_a_run_is_renamed_and_deleted_on_runs_and_what_was_ticked_with_it_stays(app, page):
     kept, gone = (handmade.finished(app.data, name) for name in ("Jeep", "Rex"))
     page.goto(f"{app.url}/runs")
@@ -134,11 +180,14 @@ def test_a_run_is_renamed_and_deleted_on_runs_and_what_was_ticked_with_it_stays(
         page.get_by_label(f"Compare {run.name}").check()
     expect(page.get_by_text("2 runs are ticked.")).to_be_visible()
     page.get_by_role("button", name="Rename Jeep").click()
+    expect(page.get_by_label("New name for Jeep")).to_be_focused()
     page.get_by_label("New name").fill("  My   jeep ")
-    page.get_by_role("button", name="Rename", exact=True).click()
+    page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="My jeep")).to_be_visible()
+    expect(page.get_by_role("button", name="Rename My jeep")).to_be_focused()
     page.get_by_role("button", name="Delete Rex").click()
-    expect(page.get_by_text("Delete Rex?")).to_be_visible()
+    expect(page.get_by_text("Delete Rex (")).to_be_visible()
+    expect(page.get_by_role("button", name="Keep it")).to_be_focused()
     page.get_by_role("button", name="Delete it").click()
     expect(page.get_by_text("1 run is ticked")).to_be_visible()
     assert not gone.path.exists() and kept.name == "My jeep" and page.errors == []
@@ -172,6 +221,72 @@ def test_an_imported_lora_is_renamed_and_deleted_and_what_was_typed_stays(app, p
     imported.remove(app.data, "owl")
 
 
+def test_the_line_between_two_pictures_is_dragged_and_one_alone_is_shown_by_a_button(app, page):
+    run = handmade.finished(app.data)
+    drawing = drawings.create(app.data, parse_request({"prompt": "Fluffy", "run": run.id, "count": 1}))
+    drawing.set_state("stopped")  # before the worker can take it
+    for kind in ("adapter", "base"):
+        Image.new("RGB", (96, 96)).save(drawing.path / f"{kind}-00.png")
+    page.goto(f"{app.url}/generate")
+    pair, slider, line = page.locator(".ds-pair"), page.locator("[data-slide]"), page.locator(".ds-cut")
+    box = pair.bounding_box()
+
+    def go(share: float) -> None:
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + 50)
+
+    go(0.5)
+    page.mouse.down()
+    go(0.25)
+    expect(slider).to_have_value("25")
+    x = line.bounding_box()
+    assert abs(x["x"] + x["width"] / 2 - box["x"] - box["width"] / 4) < 1
+    page.mouse.up()
+    go(0.8)
+    assert slider.input_value() == "25"  # let go
+    base, adapter = (page.get_by_role("button", name=name) for name in ("Only the base model", "Only the adapter"))
+    base.click()
+    expect(base).to_have_attribute("aria-pressed", "true")
+    expect(line).to_be_hidden()
+    adapter.click()
+    expect(base).to_have_attribute("aria-pressed", "false")
+    expect(slider).to_have_value("0")
+    slider.press("ArrowRight")
+    expect(slider).to_have_value("1")
+    expect(line).to_be_visible()
+    expect(adapter).to_have_attribute("aria-pressed", "false")
+    assert page.evaluate("String(getSelection())") == "" and serious(page) == [] and page.errors == []
+    remove_run(app.data, run)
+    remove_folder(drawing.path)
+
+
+def test_a_run_brings_its_settings_and_what_was_changed_by_hand_stays_with_another_save(app, page):
+    run = handmade.finished(app.data, sample={"guidance": 6.5, "steps": 11})
+    page.goto(f"{app.url}/generate?run={run.id}")
+    page.get_by_role("button", name="More ").click()
+    guidance, steps = page.locator("#ds-guidance input"), page.locator("#ds-draw-steps input")
+    expect(page.locator("#ds-step input")).to_have_value("Step 8 (recommended)")
+    expect(guidance).to_have_value("6.5")
+    expect(steps).to_have_value("11")
+    guidance.fill("9")
+    page.locator("#ds-step input").click()
+    page.get_by_role("option", name="Step 16").click()
+    page.locator("#ds-prompt textarea").fill("Fluffy at the Eiffel tower")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    expect(page.get_by_text("The prompt does not hold “sks dog”, so the subject may not appear.")).to_be_visible()
+    request = drawings.list_drawings(app.data)[0].request()
+    assert (request.step, request.guidance, request.steps) == (16, 9, 11)
+    page.locator("#ds-draw-said").get_by_role("button", name="sks dog").click()
+    expect(page.locator("#ds-prompt textarea")).to_have_value("Fluffy at the Eiffel tower sks dog")
+    expect(page.get_by_text("so the subject may not appear")).to_be_hidden()
+    page.locator("#ds-run input").click()
+    page.get_by_role("option", name="The base model alone").click()
+    expect(page.locator("#ds-base input")).to_have_value("Toy model (built in)")
+    expect(guidance).to_have_value("3")
+    assert serious(page) == [] and page.errors == []
+    app.until(lambda: drawings.list_drawings(app.data)[0].state().ended)
+    remove_run(app.data, run)
+
+
 def test_of_two_quick_ticks_none_is_lost(app, page):
     runs = [handmade.finished(app.data, name) for name in ("Jeep", "Rex")]
     page.goto(f"{app.url}/runs")
@@ -203,7 +318,7 @@ def test_a_picture_that_was_drawn_here_fills_the_form_of_generate(app, page, tmp
     place.set_input_files(tmp_path / "gone.png")
     expect(page.get_by_text("there is no run '20260101-000000-gone-0000'")).to_be_visible()
     place.set_input_files(tmp_path / "here.png")
-    expect(page.get_by_text("Its settings are in the form.")).to_be_visible()
+    expect(page.get_by_text("Its settings are in the form, for one picture with seed 41.")).to_be_visible()
     expect(prompt).to_have_value("a sks dog on Mars")
     expect(page.locator("#ds-step input")).to_have_value("Step 12")
     expect(page.locator("#ds-strength input[type=number]")).to_have_value("1.25")

@@ -41,7 +41,7 @@ def run(tmp_path):
 
 def test_the_furthest_layer_is_the_one_nearest_to_its_own_limit(run):
     series = {s.name: s for s in curves.distance_series(run)}
-    assert series["furthest layer"].points[-1] == (4, 0.3)
+    assert series["layer nearest to its limit"].points[-1] == (4, 0.3)
     assert series["its limit (guaranteed)"].points[-1] == (4, 0.9)
     assert series["usual reach, about limit / √r"].points[-1] == (4, 0.45)
     assert series["mean of all layers"].points[-1] == (4, pytest.approx(0.2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -26,9 +27,9 @@ class Page:
 
 
 def page(cards: Sequence[Summary], number: int = 1, text: str = "", state: str = "") -> Page:
-    """The page `number` of the cards whose words hold `text` and that are in a state, a key of FILTERS."""
-    wanted = text.lower().split()
-    kept = [card for card in cards if _in(card, state) and all(word in card.text for word in wanted)]
+    """The page `number` of the cards in a state, a key of FILTERS, that have words which begin with those of `text`."""
+    wanted = [re.compile(rf"(?<!\w){re.escape(word)}") for word in text.lower().split()]  # lora is not DeLoRA
+    kept = [card for card in cards if _in(card, state) and all(word.search(card.text) for word in wanted)]
     pages = max(1, -(-len(kept) // PAGE))
     number = min(max(1, number), pages)
     return Page(tuple(kept[(number - 1) * PAGE : number * PAGE]), number, pages, len(kept), len(cards))
@@ -59,7 +60,10 @@ def card(summary: Summary, ticked: bool = False) -> str:
         else '<span class="ds-no-picture"></span>'
     )
     made = f" step {summary.step} of {summary.steps}" if summary.state != "done" and summary.step else ""
-    about = f"{words.method(summary.method)} on {words.base(summary.base)}"
+    about = (
+        f"{words.method(summary.method)}, {words.counted(summary.steps, 'step')} at rate {summary.rate:g}, on "
+        f"{words.base(summary.base)}"
+    )
     remove = (
         f'<button type="button" class="ds-button ds-small" {acts("delete")} aria-label="Delete {name}">Delete</button>'
         if summary.state in ENDED

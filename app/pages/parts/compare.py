@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
-from app.pages.parts import details, filmstrip, words
+from app.pages.parts import details, filmstrip, scores, words
 from app.pages.parts.follow import RunView
 from app.pages.parts.kept import Kept
 from app.pages.parts.scores import FOLLOWS, SIZE, likeness_series, likeness_words
@@ -57,8 +57,14 @@ def not_comparable(views: Sequence[RunView]) -> list[str]:
 def strips(views: Sequence[RunView]) -> str:
     """The film strips under one another; columns are the steps of all of them."""
     steps = sorted({step for view in views for step in view.samples})
+    differ, own = not_comparable(views), ""
+    if "pictures of the subject" not in differ:
+        own = filmstrip.subject_row(views[0])
     body = filmstrip.strip(views, steps, label="Film strips of the runs") if steps else "<p>Nothing is drawn yet.</p>"
-    return f'<section aria-labelledby="ds-film"><h2 id="ds-film">Film strips</h2>{body}</section>'
+    if steps and not {"seeds", "sampler settings"} & set(differ):
+        body += words.paragraph(filmstrip.noise_words(views[0]), "ds-quiet")
+        body += filmstrip.other_seeds(views, steps, label="Other seeds of the runs")
+    return f'<section aria-labelledby="ds-film"><h2 id="ds-film">Film strips</h2>{own}{body}</section>'
 
 
 def plots(views: Sequence[RunView]) -> str:
@@ -69,20 +75,26 @@ def plots(views: Sequence[RunView]) -> str:
         book = view.book
         if book:
             likeness += likeness_series(book, name, colour)
-            shares = ((step, scores.clip_t_share) for step, scores in book.saves.items())
+            shares = ((step, save.clip_t_share) for step, save in book.saves.items())
             points = ((0, 100.0), *((step, 100 * share) for step, share in shares if share is not None))
             follows.append(Series(name, points, colour=colour))
         moved += _moved(view, name, colour)
     drawn = (
         line_plot(likeness, title="Likeness (DINO)", y_label="% ± standard error", **SIZE),
-        line_plot(follows, title="Follows the prompt (CLIP-T)", y_label="% of the base model", **SIZE),
-        line_plot(moved, title=MOVED, y_label="distance / ‖W‖", from_zero=True, width=400, height=290 + 9 * len(moved)),
+        curves.follows_plot(follows, [0, *(step for view in views for step in view.samples)], **SIZE),
+        line_plot(moved, title=MOVED, y_label="distance / ‖W‖", showing=(0.0,), width=400, height=290 + 9 * len(moved)),
     )
     figures = "".join(f"<figure>{plot}</figure>" for plot in drawn)
-    meaning = words.paragraph(likeness_words(views[0])) + words.paragraph(FOLLOWS)
+    notes = dict.fromkeys(view.book.note for view in views if view.book)
+    meaning = "".join(map(words.paragraph, (likeness_words(views[0]), FOLLOWS, *notes)))
+    tables = "".join(
+        words.folded(f"All scores of {name}", scores.table(view), f"ds-scores-{view.id}")
+        for view, name in zip(views, names, strict=True)
+        if view.book
+    )
     return (
         '<section aria-labelledby="ds-scores"><h2 id="ds-scores">Scores and distance</h2>'
-        f'<div class="ds-plots">{figures}</div><div class="ds-meaning">{meaning}</div></section>'
+        f'<div class="ds-plots">{figures}</div><div class="ds-meaning">{meaning}</div>{tables}</section>'
     )
 
 
@@ -92,11 +104,11 @@ def differences(views: Sequence[RunView]) -> str:
     told = {name: text for view in views for name, _, text in details.settings(view.spec)}
     rows = []
     for name, text in told.items():
-        shown = [words.number(run.get(name)) for run in values]
+        shown = [details.setting_value(name, run.get(name)) for run in values]
         if name not in OF_THE_RUN and len(set(shown)) > 1:
             shown = [value if name in run else "–" for run, value in zip(values, shown, strict=True)]
             cells = "".join(f"<td>{escape(value)}</td>" for value in shown)
-            rows.append(f'<tr><th scope="row"><code>{escape(name)}</code><span>{escape(text)}</span></th>{cells}</tr>')
+            rows.append(f"<tr>{details.setting_head(name, text)}{cells}</tr>")
     head = '<h2 id="ds-differences">Settings that differ</h2>'
     if not rows:
         body = "<p>None: the runs were made with the same settings.</p>"
@@ -111,7 +123,7 @@ def _moved(view: RunView, name: str, colour: str) -> list[Series]:
     geometry = view.journal.geometry
     moved, limit = (curves.mean_of_layers(geometry, key) for key in ("distance", "bound"))
     lines = [Series(name, moved, colour=colour)] if moved else []
-    return lines + ([Series(f"{name}: limit", limit, style="limit", colour=colour)] if limit else [])
+    return lines + ([Series(f"{name}: mean limit", limit, style="limit", colour=colour)] if limit else [])
 
 
 def _name(view: RunView, views: Sequence[RunView]) -> str:

@@ -22,7 +22,7 @@ def section(view: RunView) -> str:
         return f'<section aria-labelledby="ds-distance">{head}{words.paragraph(told)}</section>'
     reach = curves.REACH if view.spec.adapter.method in INDEPENDENT else "usual reach"
     drawn = curves.distances(geometry, reach)
-    plot = line_plot(drawn, title="Distance from the base model", y_label="distance / ‖W‖", from_zero=True, **SIZE)
+    plot = line_plot(drawn, title="Distance from the base model", y_label="distance / ‖W‖", showing=(0.0,), **SIZE)
     told = words.paragraph(furthest_words(view), "ds-advice") + words.paragraph(lambda_words(view))
     body = f'<div class="ds-plots"><figure>{plot}</figure><div>{told}{limit(view)}</div></div>'
     return f'<section aria-labelledby="ds-distance">{head}{body}</section>'
@@ -38,7 +38,8 @@ def furthest_words(view: RunView) -> str:
     share = curves.furthest(view.journal.geometry)
     if share is None:
         return f"{words.method(view.spec.adapter.method)} has no limit."
-    return f"Furthest layer: {share:.0f} % of its limit."
+    name = curves.furthest_layer(view.journal.geometry)
+    return f"Furthest layer: {share:.0f} % of its limit. It is {name.removesuffix('.0')}."
 
 
 def lambda_words(view: RunView) -> str:
@@ -61,9 +62,10 @@ def limit_words(view: RunView) -> list[str]:
     if curves.furthest(geometry) is None:
         return [f"{moves} {words.method(spec.adapter.method)} has no line that they cannot go past; DeLoRA has one."]
     told = (
-        f"{moves} No layer can go past its own limit; the dashed line is that of the layer nearest to it. LoRA has no "
-        "such line. Staying close keeps what the base model can already draw; too close, and it cannot learn your "
-        "subject. It is a limit, not a mark for quality."
+        f"{moves} No layer can go past its own limit. Drawn are the path and the limit of the layer that is nearest to "
+        "its limit now; at the next measurement that may be another one. LoRA has no such line. Staying close keeps "
+        "what the base model can already draw; too close, and it cannot learn your subject. It is a limit, not a mark "
+        "for quality."
     )
     return [told, hold_words(spec), formula(spec)]
 

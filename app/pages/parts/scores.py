@@ -14,6 +14,10 @@ from evaluation.scorebook import ScoreBook
 from evaluation.subject import Scores
 
 SIZE = {"width": 400, "height": 290}  # of a plot; letters stay readable on a phone
+CENTRED = (
+    "CLIP-T, centred: less each picture's mean cosine with other prompts, since a judge gives every pair a large "
+    "common share. “Follows the prompt” is that figure against the base model's, at most 100 %."
+)
 FOLLOWS = "Follows the prompt (CLIP-T): compared with the base model; 100 % is as good."
 
 
@@ -27,11 +31,11 @@ def section(view: RunView) -> str:
     plots = f"<figure>{likeness_plot(view)}</figure><figure>{prompt_plot(view)}</figure>"
     meaning = words.paragraph(likeness_words(view)) + words.paragraph(FOLLOWS)
     over = words.folded("Trained too long?", words.paragraph(overfitting_words(view.name)), "ds-overfitting")
-    table = words.folded("All scores", _table(view), "ds-score-table")
+    all_scores = words.folded("All scores", table(view), "ds-score-table")
     note = words.paragraph(book.note, "ds-quiet")
     return (
         f'<section aria-labelledby="ds-scores">{head}{told}<div class="ds-plots">{plots}</div>'
-        f'<div class="ds-meaning">{meaning}{note}</div>{over}{table}</section>'
+        f'<div class="ds-meaning">{meaning}{note}</div>{over}{all_scores}</section>'
     )
 
 
@@ -82,7 +86,7 @@ def overfitting_words(name: str) -> str:
 
 def _waiting(view: RunView) -> str:
     if view.score_error or view.state.ended:
-        return "" if view.score_error else "No scores: nothing was drawn and scored."
+        return "" if view.score_error else "No scores: it ended before a save was scored."
     return f"No recommendation yet; the first scores come at step {planned_saves(view.spec)[0]}."
 
 
@@ -91,7 +95,8 @@ def _mark(view: RunView) -> dict:
     return {} if step is None else {"mark_x": step, "mark_label": f"recommended: {step}"}
 
 
-def _table(view: RunView) -> str:
+def table(view: RunView) -> str:
+    """Every figure of every save, and what they are."""
     book = view.book
     rows = [_row("Base model", book.base, 1.0, book.likeness(0))]
     for step, scores in book.saves.items():
@@ -99,11 +104,12 @@ def _table(view: RunView) -> str:
         name = f"Step {step}" + (f' <span class="ds-tag">{tag}</span>' if tag else "")
         rows.append(_row(name, scores, scores.clip_t_share, book.likeness(step)))
     if book.real:
-        real = f"<td>{book.real['dino']:.3f}</td><td>{book.real['clip_i']:.3f}</td><td>–</td><td>–</td><td>100 %</td>"
-        rows.append(f'<tr><th scope="row">Your pictures</th>{real}</tr>')
-    names = ("Save", "DINO", "CLIP-I", "CLIP-T", "Follows the prompt", "Likeness")
+        figures = (f"{book.real['dino']:.3f}", f"{book.real['clip_i']:.3f}", "–", "–", "–", "100 %")
+        cells = "".join(f"<td>{figure}</td>" for figure in figures)
+        rows.append(f'<tr><th scope="row">Your pictures</th>{cells}</tr>')
+    names = ("Save", "DINO", "CLIP-I", "CLIP-T", "CLIP-T, centred", "Follows the prompt", "Likeness")
     judges = "; ".join(f"{kind.upper()}: {j['name']} ({j['preprocessing']})" for kind, j in book.base.encoders.items())
-    told = f"{book.base.pictures} pictures a row. DINO is given with its standard error. {judges}."
+    told = f"{book.base.pictures} pictures a row. DINO is given with its standard error. {CENTRED} {judges}."
     return words.table("All scores", names, "".join(rows), "ds-figured") + words.paragraph(told, "ds-quiet")
 
 
@@ -111,6 +117,6 @@ def _row(name: str, scores: Scores, share: float | None, likeness: float | None)
     """name: HTML."""
     return (
         f'<tr><th scope="row">{name}</th><td>{scores.dino:.3f} ± {scores.dino_stderr:.3f}</td>'
-        f"<td>{scores.clip_i:.3f}</td><td>{scores.clip_t_plain:.3f}</td>"
+        f"<td>{scores.clip_i:.3f}</td><td>{scores.clip_t_plain:.3f}</td><td>{scores.clip_t:.3f}</td>"
         f"<td>{words.percent(None if share is None else 100 * share)}</td><td>{words.percent(likeness)}</td></tr>"
     )

@@ -26,9 +26,9 @@ class Summary:
     """What a card says.
 
     state: one of training.states, or "damaged": then `warning` says what cannot be read, and most fields are empty.
-    step, steps: made and wanted. recommended: the save to take, or None; likeness: its, in percent. when: of the last
-    change, seconds since 1970. thumbnail: an address, "" where there is no picture. warning: what of the folder cannot
-    be read, in sentences. left: what of a damaged one is still of use.
+    step, steps: made and wanted. rate: the learning rate. recommended: the save to take, or None; likeness: its, in
+    percent. when: of the last change, seconds since 1970. thumbnail: an address, "" where there is no picture. warning:
+    what of the folder cannot be read, in sentences. left: what of a damaged one is still of use.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Summary:
     state: str
     step: int
     steps: int
+    rate: float
     method: str
     base: str
     subject: str
@@ -124,6 +125,7 @@ def _summary(run: Run, spec: dict[str, Any], state: dict[str, Any]) -> Summary:
         state=state["name"],
         step=spec["steps"] if state["name"] == "done" else made,
         steps=spec["steps"],
+        rate=spec["learning_rate"],
         method=spec["adapter"]["method"],
         base=spec["base"],
         subject=f"{spec['token']} {spec['class_word']}",
@@ -139,10 +141,9 @@ def _damaged(found: Damaged) -> Summary:
     """The summary of a folder that cannot be opened."""
     run = found.run
     when = os.stat(run.path).st_mtime
-    nothing = {"step": 0, "steps": 0, "method": "", "base": "", "subject": "", "recommended": None, "likeness": None}
     return Summary(
-        id=run.id, name=found.name, state="damaged", when=when, thumbnail="", warning=found.message, left=found.left,
-        **nothing,
+        id=run.id, name=found.name, state="damaged", step=0, steps=0, rate=0.0, method="", base="", subject="",
+        recommended=None, likeness=None, when=when, thumbnail="", warning=found.message, left=found.left,
     )  # fmt: skip
 
 
