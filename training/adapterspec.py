@@ -39,7 +39,8 @@ class _Bounded(_Adapter):
     lambda_: float = Field(
         gt=0,
         allow_inf_nan=False,
-        description="Lambda at the start: the limit of each layer's distance from W. Empty: the method's own.",
+        description="Lambda at the start. It limits each layer's distance from W: a run's page draws the limit. Empty: "
+        "the method's own.",
     )
     lambda_max: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="Never beyond: a ceiling on the learned lambda. Empty: none."

@@ -90,7 +90,7 @@ class RunSpec(BaseModel):
     gradient_accumulation: int = Field(
         1, ge=1, le=256, description="Batches summed up to one step: a larger batch in the same memory."
     )
-    learning_rate: float = Field(1e-2, gt=0, le=10, description="Learning rate of the adapter's directions.")
+    learning_rate: float = Field(1e-2, gt=0, le=10, description="Learning rate of the adapter's matrices.")
     learning_rate_lambda: float | None = Field(
         None, gt=0, le=10, description="Learning rate of lambda (or of its like). Empty: the same as the other."
     )

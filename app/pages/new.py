@@ -44,6 +44,10 @@ def build(studio: Studio, page: gr.Blocks) -> None:
 
     def pressed(request: gr.Request, key: str, *values: Any) -> list[Any]:
         """The run's address, the fold with all settings, and the page with what is wrong."""
+        with form.turn(request):
+            return begin_or_tell(request, key, values)
+
+    def begin_or_tell(request: gr.Request, key: str, values: tuple[Any, ...]) -> list[Any]:
         now, same = form.draft(request), [gr.skip()] * len(form.all)
         try:
             if key == now.key:  # what was typed last may still be on its way by itself
@@ -111,10 +115,13 @@ def _follow(form: Form, name: str, component: gr.components.Component) -> None:
 
     def follows(event: Any, show: Callable[[Draft], list[Any]], outputs: list[Any]) -> None:
         def typed(request: gr.Request, value: Any, key: str) -> list[Any]:
-            now = form.draft(request)
-            if key != now.key:  # typed into a draft that is a run by now
-                return [gr.skip()] * len(outputs)
-            return show(form.keep(now, {name: value}))
+            with form.turn(request):
+                now = form.draft(request)
+                # Typed into a draft that is a run by now; or a list that was left as it was, whose answer would come
+                # over what is typed into it next.
+                if key != now.key or (name in REBUILT and value == getattr(now, name)):
+                    return [gr.skip()] * len(outputs)
+                return show(form.keep(now, {name: value}))
 
         event(typed, [component, form.key], outputs, **TYPED)
 

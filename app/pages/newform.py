@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class Form:
         self.fields: dict[str, gr.components.Component] = {}
         self.slots: dict[str, gr.HTML] = {}
         self.key = gr.State("")
+        self._turns: dict[str, threading.Lock] = {}
 
     # The components
 
@@ -111,6 +113,11 @@ class Form:
         self.slots[name] = part()
 
     # What they show
+
+    def turn(self, request: gr.Request) -> threading.Lock:
+        """To be held while an event of a person's page is answered: of two answers the one made of older words would
+        else be shown last."""
+        return self._turns.setdefault(user_of(request), threading.Lock())
 
     def draft(self, request: gr.Request) -> Draft:
         """The person's draft."""

@@ -17,11 +17,9 @@ def top(current: str) -> None:
 
 
 def header(current: str) -> str:
-    """Its HTML. The strip is empty until the script has asked for the status."""
-    links = "".join(
-        f'<a href="{address}"{" aria-current=page" if name == current else ""}>{escape(name)}</a>'
-        for name, address in LINKS
-    )
+    """Its HTML; a run and a comparison belong to Runs. The strip is empty until the script has asked for the status."""
+    at = {current: " aria-current=page"} | ({"Runs": " aria-current=true"} if current in ("Run", "Compare") else {})
+    links = "".join(f'<a href="{address}"{at.get(name, "")}>{escape(name)}</a>' for name, address in LINKS)
     return (
         '<a class="ds-skip" href="#ds-main">Skip to the page</a>'
         '<header class="ds-header"><a class="ds-brand" href="/"><span aria-hidden="true">◐</span> DeLoRA Studio</a>'

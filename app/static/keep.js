@@ -1,18 +1,13 @@
 // What a person is doing stays as it is while Gradio shows parts anew: folds, scroll positions and the focus.
 (() => {
   // A dropdown can be typed into: the press that enters it marks what stands there, so that typing replaces it, as the
-  // browser does by itself after Tab. Gradio opens the list a moment after every key, also the Tab that leaves it: an
-  // Escape after that closes it.
+  // browser does by itself after Tab.
   const typable = (target) => target.matches?.("input[role=combobox]");
   let entered = null;
   document.addEventListener("focusin", ({ target }) => { entered = target; });
   document.addEventListener("click", ({ target }) => {
     if (target === entered && typable(target)) target.select();
     entered = null;
-  });
-  document.addEventListener("focusout", ({ target }) => {
-    const close = new KeyboardEvent("keydown", { key: "Escape", bubbles: true });
-    if (typable(target)) setTimeout(() => target.dispatchEvent(close));
   });
 
   // A part that is shown anew forgets what a person opened, scrolled or had the focus on; these are put back by id.

@@ -69,10 +69,13 @@
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && title) setTimeout(() => { title = null; icon("#0f766e"); }, 4000);
   });
+  // A link into the page puts the focus there; by itself it would open the address that the page's base names.
   document.addEventListener("click", (event) => {
-    if (!event.target.closest?.(".ds-skip")) return;
-    event.preventDefault();  // the link would open the address that the page's base names
-    element("ds-main")?.focus();
+    const link = event.target.closest?.("a[href^='#']"), place = link && element(link.hash.slice(1));
+    if (!link) return;
+    event.preventDefault();
+    place?.scrollIntoView({ block: "nearest" });
+    (place?.matches("[tabindex]") ? place : place?.querySelector("input, textarea, button"))?.focus();
   });
   document.addEventListener("click", async ({ target }) => {
     const button = target.closest?.("[data-copy]");

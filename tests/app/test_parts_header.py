@@ -285,4 +285,5 @@ def test_the_download_says_what_the_file_was_made_for(tmp_path):
     assert "(largest difference 3e-06)" in words and "Checked 14:07" in words and "3.2 MB" in words
     real = text(downloads.section(follow.view(handmade.finished(tmp_path, base="sd15"))))
     assert "goes into ComfyUI/models/loras" in real and "Made for Stable Diffusion 1.5; it does not work" in real
+    assert "a Load LoRA node" in real and "&lt;lora:biscuit:1&gt;" in real
     assert downloads.section(follow.view(handmade.run(tmp_path))) == ""

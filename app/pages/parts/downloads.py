@@ -40,8 +40,11 @@ def where_words(view: RunView, file: dict[str, Any]) -> str:
     if kind == "native":
         return f"{name} is for this program. `delora export --format merged` makes a whole model for others. {write}"
     place = "ComfyUI/models/loras" + (", or stable-diffusion-webui/models/Lora" if kind == "kohya" else "")
+    call = "ComfyUI loads it with a Load LoRA node, at strength 1."
+    if kind == "kohya":
+        call += f" AUTOMATIC1111 loads it where the prompt also holds <lora:{name.removesuffix('.safetensors')}:1>."
     about = f" {ABOUT[method, kind]}" if (method, kind) in ABOUT else ""
-    return f"{name} goes into {place}. {write} Made for {base}; it does not work with SDXL or Flux.{about}"
+    return f"{name} goes into {place}. {write} {call} Made for {base}; it does not work with SDXL or Flux.{about}"
 
 
 def checked_words(file: dict[str, Any]) -> str:

@@ -109,7 +109,9 @@ def no_summary(wrong: Sequence[Problem]) -> str:
 
 def summary(now: Draft, spec: RunSpec, expected: str) -> str:
     """What will be done, what of it comes before the first step, how long it takes and how much memory."""
-    rank = f", rank {spec.adapter.rank}" if hasattr(spec.adapter, "rank") else ""
+    how = words.method(spec.adapter.method)
+    how += f", rank {spec.adapter.rank}" if hasattr(spec.adapter, "rank") else ""
+    how += f", learning rate {spec.learning_rate:g}"
     pictures = words.counted(len(now.usable), "picture")
     begin = f", from step {spec.start_step} of its parent" if spec.start_step else ""
     name = escape(now.name.strip() or "your subject")
@@ -119,7 +121,7 @@ def summary(now: Draft, spec: RunSpec, expected: str) -> str:
         class_pictures = words.counted(spec.class_pictures, "class picture")
         before = f"{class_pictures} (any {escape(spec.class_word)}) and {before}"
     return (
-        f'<div class="ds-card"><h2 class="ds-first">{name}</h2><p>{escape(words.method(spec.adapter.method))}{rank} on '
+        f'<div class="ds-card"><h2 class="ds-first">{name}</h2><p>{escape(how)}, on '
         f"{escape(words.base(spec.base))}: {spec.steps} steps{begin} with {pictures}, a save every {spec.save_every} "
         f"steps.</p><p>Before the first step the base model draws {before}; they are kept for later runs. Then each "
         f'save draws {tests}, which are scored.</p><p class="ds-quiet">{escape(expected)}</p></div>'
