@@ -2,6 +2,7 @@
 
     python -m benchmarks.methods_table           # measures and writes the table into docs/methods.md, some minutes
     python -m benchmarks.methods_table --print   # only prints it
+    python -m benchmarks.methods_table --wide    # prints only what files lose, at Stable Diffusion 1.5's own widths
 
 Measured on a UNet with Stable Diffusion 1.5's layout and key names and tiny widths, random weights, after a few steps
 of training with several ranks in one adapter. Differences are the largest of the UNet's output, divided by its largest
@@ -74,6 +75,7 @@ THEIR_ENDS = {"A": ("lora_A", "delora_A"), "B": ("lora_B", "delora_B"), "m": ("l
 THEIR_ENDS |= {"lambda_": ("delora_lambda",), "q": ("oft_R",)}
 COMFYUI = {"dora": "`dora_scale`", "dora-fixed": "`dora_scale`", "dora-columns": "`dora_scale`"}
 COMFYUI |= {"oft": "differences", "full": "differences"}
+FULL_RANK = ("dora", "dora-fixed", "dora-columns", "oft", "full")  # for whose files fp16 is not promised
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
@@ -96,20 +98,20 @@ class Row:
     exports: dict[str, float] = field(default_factory=dict)
 
 
-def make_unet(dtype: torch.dtype = torch.float32) -> UNet2DConditionModel:
-    """Stable Diffusion 1.5's UNet with tiny widths; always the same random weights."""
+def make_unet(dtype: torch.dtype = torch.float32, widths: dict = WIDTHS) -> UNet2DConditionModel:
+    """Stable Diffusion 1.5's UNet, with tiny widths unless told otherwise; always the same random weights."""
     config = json.loads(assets.path("sd15-config", "unet", "config.json").read_text())
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return UNet2DConditionModel.from_config(config | WIDTHS).to(dtype).eval()
+        return UNet2DConditionModel.from_config(config | widths).to(dtype).eval()
 
 
-def make_batch(dtype: torch.dtype = torch.float32) -> Batch:
+def make_batch(dtype: torch.dtype = torch.float32, text_width: int = WIDTHS["cross_attention_dim"]) -> Batch:
     """Noisy latents, a timestep, and a text."""
     g = torch.Generator().manual_seed(0)
     latents, text = (
         torch.randn(1, 4, 16, 16, generator=g),
-        torch.randn(1, 7, WIDTHS["cross_attention_dim"], generator=g),
+        torch.randn(1, 7, text_width, generator=g),
     )
     return latents.to(dtype), torch.tensor(401), text.to(dtype)
 
@@ -147,6 +149,27 @@ def measure(name: str) -> Row:
     twin = copy.deepcopy(unet)
     merged(twin)
     row.merge = difference(output(twin, batch), wanted)
+    load_back(row, unet, adapter, batch, base, wanted)
+    row.gradient = gradient_beside_peft(name) if name in PEFT else None
+    row.bound = share_of_bound(config, lr)
+    return row
+
+
+def measure_wide(name: str, unet: nn.Module) -> Row:
+    """What the files of one variant lose on a UNet of Stable Diffusion 1.5's size, at the presets' lambda."""
+    settings = {key: value for key, value in VARIANTS[name].items() if key != "lambda_"}
+    config = delora.AdapterConfig(**settings)
+    row, batch = Row(name, config.method), make_batch(text_width=unet.config.cross_attention_dim)
+    base = output(unet, batch)
+    adapter = delora.attach(unet, config)
+    train(unet, adapter, batch, RATES.get(config.method, 6e-3))
+    row.moved = sum(layer.relative for layer in adapter.geometry()) / len(adapter.layers)
+    load_back(row, unet, adapter, batch, base, output(unet, batch))
+    return row
+
+
+def load_back(row: Row, unet: nn.Module, adapter: delora.Adapter, batch: Batch, base: Tensor, wanted: Tensor) -> None:
+    """Writes all exports of the attached adapter, takes it off, and measures what the UNet gives with each of them."""
     with tempfile.TemporaryDirectory() as folder:
         written = list(write_all(adapter, Path(folder)))
         adapter.detach()
@@ -154,9 +177,6 @@ def measure(name: str) -> Row:
         for kind, path in written:
             with loaded(unet, path) as model:
                 row.exports[kind] = difference(output(model, batch), wanted)
-    row.gradient = gradient_beside_peft(name) if name in PEFT else None
-    row.bound = share_of_bound(config, lr)
-    return row
 
 
 def merged(unet: nn.Module) -> None:
@@ -253,6 +273,16 @@ def table(rows: list[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def wide_table(rows: list[Row]) -> str:
+    """What files lose at Stable Diffusion 1.5's own widths, in Markdown."""
+    lines = [("method", "moved", *(f"{kind}, {p}" for kind in FORMATS for p in ("fp32", "fp16")))]
+    lines.append(("---",) * len(lines[0]))
+    for row in rows:
+        exports = (_short(row.exports.get(f"{kind} {p}")) for kind in FORMATS for p in LIMITS)
+        lines.append((f"{row.name} (`{row.method}`)", f"{100 * row.moved:.1f} %", *exports))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def _short(value: float | None) -> str:
     return "-" if value is None else "exact" if value == 0 else f"{value:.1e}"
 
@@ -268,10 +298,16 @@ def write(text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--print", action="store_true", help="print the table and leave the page as it is")
+    parser.add_argument("--wide", action="store_true", help="Stable Diffusion 1.5's own widths, its files only")
     parser.add_argument("--only", default="", help="measure only variants whose name holds this")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    rows = [measure(name) for name in VARIANTS if options.only.lower() in name.lower()]
+    names = [name for name in VARIANTS if options.only.lower() in name.lower()]
+    if options.wide:
+        unet = make_unet(widths={}).requires_grad_(False)
+        print(wide_table([measure_wide(name, unet) for name in names if VARIANTS[name]["method"] not in FULL_RANK]))
+        return
+    rows = [measure(name) for name in names]
     print(table(rows))
     if not options.print and not options.only:
         write(table(rows))

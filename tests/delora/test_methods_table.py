@@ -7,8 +7,6 @@ import pytest
 import delora
 from benchmarks import methods_table
 
-FULL_RANK = ("dora", "dora-fixed", "dora-columns", "oft", "full")  # for which fp16 is not promised
-
 
 @pytest.fixture(scope="module")
 def rows():
@@ -47,7 +45,7 @@ def test_the_committed_numbers_are_within_the_limits(rows):
         for kind in methods_table.FORMATS:
             single, half = number(row[f"{kind}, fp32"]), number(row[f"{kind}, fp16"])
             assert single is None or single <= methods_table.LIMITS["float32"], row
-            if row["key"] not in FULL_RANK and kind != "PEFT":
+            if row["key"] not in methods_table.FULL_RANK and kind != "PEFT":
                 assert half <= half_limit(float(row["moved"].rstrip(" %")) / 100), row
 
 
