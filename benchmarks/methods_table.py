@@ -84,7 +84,8 @@ class Row:
     """One line of the table. Differences are relative to |y|max; None where there is nothing to measure.
 
     exports: "kohya float32" -> difference, for each format that holds the method. gradient: the largest relative
-    difference from PEFT's. bound: how much of it the furthest layer used at 100 times the learning rate.
+    difference from PEFT's. changed: how far the adapter moves the output. bound: how much of it the furthest layer used
+    at 100 times the learning rate.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Row:
     gradient: float | None = None
     bound: float | None = None
     moved: float = 0.0
+    changed: float = 0.0
     detach: float = 0.0
     merge: float = 0.0
     exports: dict[str, float] = field(default_factory=dict)
@@ -164,7 +166,9 @@ def measure_wide(name: str, unet: nn.Module) -> Row:
     adapter = delora.attach(unet, config)
     train(unet, adapter, batch, RATES.get(config.method, 6e-3))
     row.moved = sum(layer.relative for layer in adapter.geometry()) / len(adapter.layers)
-    load_back(row, unet, adapter, batch, base, output(unet, batch))
+    wanted = output(unet, batch)
+    row.changed = difference(base, wanted)
+    load_back(row, unet, adapter, batch, base, wanted)
     return row
 
 
@@ -275,11 +279,12 @@ def table(rows: list[Row]) -> str:
 
 def wide_table(rows: list[Row]) -> str:
     """What files lose at Stable Diffusion 1.5's own widths, in Markdown."""
-    lines = [("method", "moved", *(f"{kind}, {p}" for kind in FORMATS for p in ("fp32", "fp16")))]
+    lines = [("method", "moved", "output changed", *(f"{kind}, {p}" for kind in FORMATS for p in ("fp32", "fp16")))]
     lines.append(("---",) * len(lines[0]))
     for row in rows:
         exports = (_short(row.exports.get(f"{kind} {p}")) for kind in FORMATS for p in LIMITS)
-        lines.append((f"{row.name} (`{row.method}`)", f"{100 * row.moved:.1f} %", *exports))
+        name, moved, changed = f"{row.name} (`{row.method}`)", f"{100 * row.moved:.1f} %", f"{100 * row.changed:.0f} %"
+        lines.append((name, moved, changed, *exports))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
