@@ -54,7 +54,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
                 now = form.keep(now, dict(zip(form.fields, values, strict=True)))
             wrong = begin.problems(form.data, now) if key in ("", now.key) else []
             if wrong:
-                folded = any(form.fields.get(problem.field) in form.marked for problem in wrong)
+                folded = any(problem.field in form.marked for problem in wrong)
                 now = draft.save(now, pressed=True)
                 return ["", gr.update(open=True) if folded else gr.skip(), *form.shown(now)]
             run = begin.begin(form.data, now.changed(key=key or now.key), studio.engine)

@@ -137,14 +137,14 @@ class Form:
         return [self.shelf, self.write, *self.slots.values(), self.summary, self.problems]
 
     @property
-    def marked(self) -> list[Any]:
-        """The fields in the fold: a fault stands in the place of their help."""
-        return [component for name, component in self.fields.items() if name not in (*SLOTS, "effort")]
+    def marked(self) -> list[str]:
+        """The names of the fields in the fold: a fault stands in the place of their help."""
+        return [name for name in self.fields if name not in (*SLOTS, "effort")]
 
     @property
     def looked_over(self) -> list[Any]:
         """What `look_over` fills."""
-        return [*self.following, *self.marked]
+        return [*self.following, *(self.fields[name] for name in self.marked)]
 
     @property
     def all(self) -> list[Any]:
@@ -176,8 +176,8 @@ class Form:
         """Values for `looked_over`."""
         wrong = self._wrong(now)
         marks = self._marks(now, wrong)
-        names = [name for name in self.fields if self.fields[name] in self.marked]
-        return [*self._following(now, wrong), *(gr.update(**marks[n]) if n in marks else gr.skip() for n in names)]
+        told = (gr.update(**marks[name]) if name in marks else gr.skip() for name in self.marked)
+        return [*self._following(now, wrong), *told]
 
     def _wrong(self, now: Draft) -> list[Problem]:
         """What the page calls wrong: before Start was pressed only what cannot be as it is, then what lacks as well."""
