@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from app import sources
+from app.adapters import sources
 from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device
-from app.drawrequest import Sampler
+from app.orders.request import Sampler
 from training.errors import BadInput
 from training.spec import PLACEHOLDER, fill
 
@@ -58,7 +58,7 @@ def generate(
         raise BadInput("A prompt holds {subject} but no run was named.", "Give --run, or write the words themselves.")
     prompts = [fill(prompt, source.trigger) if source and source.trigger else prompt for prompt in prompts]
 
-    from app.saves import open_base
+    from app.adapters.saves import open_base
     from evaluation.pictures import write_picture
     from training import sample
 

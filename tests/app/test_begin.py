@@ -12,11 +12,15 @@ import tinymodels
 from draftforms import fill
 from PIL import Image
 
-from app import begin, control, draft
-from app.engines import Waiting, split_name
-from app.engines.local import LocalEngine
-from training import atomic, rundir, singlefile, subjects
+from app import control
+from app.drafts import begin, draft
+from app.work.engines import Waiting, split_name
+from app.work.engines.local import LocalEngine
+from training import atomic
+from training.base import singlefile
 from training.errors import BadInput, RunFailed
+from training.runs import rundir
+from training.subject import intake
 
 
 @pytest.fixture
@@ -50,14 +54,14 @@ def test_a_draft_becomes_a_queued_run_with_its_crops_and_leaves_an_empty_draft(d
 
 
 def test_two_presses_at_once_make_one_run(data, ready, monkeypatch):
-    prepare, entered = subjects.prepare, []
+    prepare, entered = intake.prepare, []
 
     def slowly(*args, **options):
         entered.append(time.monotonic())
         time.sleep(0.3)
         return prepare(*args, **options)
 
-    monkeypatch.setattr(subjects, "prepare", slowly)
+    monkeypatch.setattr(intake, "prepare", slowly)
     engine, made, barrier = LocalEngine(data), [], threading.Barrier(3)
 
     def press():

@@ -11,14 +11,15 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from app import damaged, expectation, remove
 from app.cli import cli
-from app.pages.parts import cards, header, summaries
-from app.pages.parts import damaged as shown
-from app.pages.parts.follow import view
-from training import rundir
+from app.computer import damaged, expectation, remove
+from app.web.parts import cards, summaries
+from app.web.parts import damaged as shown
+from app.web.parts.run import header
+from app.web.reading.follow import view
 from training.errors import BadInput
-from training.run import Run
+from training.runs import rundir
+from training.runs.run import Run
 
 
 def cut(run: Run, file: str) -> None:
@@ -92,8 +93,8 @@ def test_a_damaged_runs_page_offers_what_is_left_of_it(run):
 
 
 def test_the_adapters_of_a_damaged_run_can_be_downloaded(run):
-    from app import ui
-    from app.studio import Studio
+    from app.web import ui
+    from app.web.studio import Studio
 
     client = TestClient(ui.application(Studio(run.path.parent.parent)))
     answer = client.get(f"/studio/save/{run.id}/8")

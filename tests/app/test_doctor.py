@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import assets
-from app import doctor
-from training import guard
+from app.computer import doctor
+from training.base import guard
 
 
 @pytest.fixture

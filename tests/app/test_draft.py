@@ -9,10 +9,12 @@ import tinypipeline
 from badpictures import colourful, write_bad, write_phone
 from PIL import Image
 
-from app import begin, draft, draftstore
-from app.draftpictures import LONGEST_PX, shown_name
-from training import presets, rundir, subjects
+from app.drafts import begin, draft, store
+from app.drafts.pictures import LONGEST_PX, shown_name
+from training import presets
 from training.errors import BadInput, RunFailed
+from training.runs import rundir
+from training.subject import intake
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_a_bad_picture_is_refused_in_a_sentence_and_does_not_stop_the_good_ones(
 
 
 def test_a_file_that_is_too_large_is_refused(mine, uploads, monkeypatch):
-    monkeypatch.setattr("training.pictures.LARGEST_FILE_MB", 0.0001)
+    monkeypatch.setattr("training.subject.pictures.LARGEST_FILE_MB", 0.0001)
     mine, refused = draft.add_pictures(mine, good(uploads))
     assert "pictures up to 0.0001 MB are read" in refused[0] and not mine.pictures
 
@@ -108,7 +110,7 @@ def test_a_name_is_shown_and_never_a_path(mine, uploads):
 
 
 def test_a_hundred_pictures_are_the_most(mine, uploads, monkeypatch):
-    monkeypatch.setattr(subjects, "MOST_PICTURES", 3)
+    monkeypatch.setattr(intake, "MOST_PICTURES", 3)
     mine, refused = draft.add_pictures(mine, good(uploads, 2))
     mine, refused = draft.add_pictures(mine, good(uploads, 3, first=2))
     assert len(mine.pictures) == 3 and [words.split(" was")[0] for words in refused] == ["dog 3.png", "dog 4.png"]
@@ -281,7 +283,7 @@ def test_train_longer_goes_on_from_the_last_save_for_twice_the_steps(mine, uploa
 
 
 def test_what_a_killed_process_left_is_removed_after_a_while(mine, uploads):
-    for name, age in ((".old.part", 2 * draftstore.LEFT_SECONDS), (".new.part", 0)):
+    for name, age in ((".old.part", 2 * store.LEFT_SECONDS), (".new.part", 0)):
         (mine.folder / name).mkdir()
         then = (mine.folder / name).stat().st_mtime - age
         os.utime(mine.folder / name, (then, then))

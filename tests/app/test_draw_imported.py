@@ -11,12 +11,16 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from workshop import Workshop, until
 
-from app import control, drawings, drawwith, imported, importing, launch, orders
-from app.drawings import parse_request
-from app.drawrequest import complete
-from app.engines import Waiting, job_name
-from app.engines.local import LocalEngine
-from app.pages.parts import drawn, importlist
+from app import control
+from app.adapters import imported
+from app.orders import book, drawings, importing
+from app.orders.drawings import parse_request
+from app.orders.request import complete
+from app.web.pages.generate import choices
+from app.web.parts import drawn, importlist
+from app.work import launch
+from app.work.engines import Waiting, job_name
+from app.work.engines.local import LocalEngine
 from training.errors import BadInput, MissingModel
 
 
@@ -82,17 +86,17 @@ def test_a_missing_base_model_and_missing_words_are_told(data, tiny_folder):
 
 def test_the_form_names_an_adapter_where_a_run_could_stand(data):
     request = complete(data, ask(strength=0.5, seed=3))
-    form = drawwith.as_form(request)
+    form = choices.as_form(request)
     assert form["run"] == "adapter:owl"
-    assert complete(data, parse_request(drawwith.from_form({**form, "size": ""}))) == request
+    assert complete(data, parse_request(choices.from_form({**form, "size": ""}))) == request
     alone = complete(data, parse_request({"prompt": "a dog"}))
-    assert complete(data, parse_request({**drawwith.from_form(drawwith.as_form(alone)), "with_base": False})) == alone
+    assert complete(data, parse_request({**choices.from_form(choices.as_form(alone)), "with_base": False})) == alone
     drawing = drawings.create(data, ask(strength=0.5))
     assert "Owl (imported), strength 0.5" in drawn.facts(drawing, data)
 
 
 def test_it_draws_beside_the_base_model_and_strength_0_is_the_base_model(data, tiny_base, tiny_folder):
-    from app.warm import Warm
+    from app.orders.warm import Warm
     from training import sample
 
     warm = Warm(data)
@@ -120,7 +124,7 @@ def test_it_draws_beside_the_base_model_and_strength_0_is_the_base_model(data, t
 
 
 def test_a_base_model_that_was_exchanged_is_refused_with_what_to_do(data, tiny_base, tiny_folder, tmp_path):
-    from app.warm import Warm
+    from app.orders.warm import Warm
 
     weights = tiny_base.unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1.to_q.weight
     warm = Warm(data)
@@ -193,7 +197,7 @@ def test_other_files_and_too_large_ones_are_refused_at_once(tmp_path, lora_file,
     monkeypatch.setattr(importing, "LARGEST_FILE_MB", 0.001)
     with pytest.raises(BadInput, match="owl.safetensors is .* MB; LoRA files up to 0.001 MB are read"):
         order(tmp_path, lora_file)
-    assert len(orders.all_orders(tmp_path)) == 1
+    assert len(book.all_orders(tmp_path)) == 1
 
 
 def test_pressing_import_twice_imports_once(tmp_path, lora_file):

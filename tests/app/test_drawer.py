@@ -12,16 +12,18 @@ import tinypipeline
 from PIL import Image
 from workshop import Workshop, kill, until, zombies
 
-from app import control, devices
-from app.drawings import parse_request
-from app.drawrequest import complete
-from training.run import Run
+from app import control
+from app.orders.drawings import parse_request
+from app.orders.request import complete
+from app.work import devices
+from training.runs.run import Run
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, tiny_folder):
     """A data folder with a run of the tiny model that has a save at step 2."""
-    from training import loop, models
+    from training import loop
+    from training.base import models
 
     data = tmp_path_factory.mktemp("trained")
     run = tinypipeline.run(data, tiny_folder, steps=2, learning_rate=0.05, adapter={"lambda_": 8.0}, class_pictures=0)
@@ -49,7 +51,7 @@ class Studio(Workshop):
 
     def drawers(self):
         """The drawing processes that live."""
-        return [process.pid for process in self.processes() if "app.drawer" in process.cmdline()]
+        return [process.pid for process in self.processes() if "app.orders.drawer" in process.cmdline()]
 
 
 @pytest.fixture
@@ -66,7 +68,8 @@ def pixels(path):
 
 def test_pictures_come_with_the_base_models_and_the_second_drawing_loads_nothing(studio, tiny_folder):
     from evaluation.pictures import read_facts
-    from training import models, sample
+    from training import sample
+    from training.base import models
 
     worker = studio.start_worker("studio")
     first = studio.draw(count=5, seed=7, negative="a cat", guidance=2.0)
@@ -187,7 +190,7 @@ def test_ctrl_c_on_the_worker_stops_the_drawing_and_says_so(studio):
 
 
 def test_a_real_training_hands_the_device_over_once_a_save_is_drawn_and_scored(tmp_path, tiny_folder, judge_folders):
-    from app.job import run_job
+    from app.work.job import run_job
 
     judges = {kind: str(folder) for kind, folder in judge_folders.items()}
     run = tinypipeline.run(tmp_path, tiny_folder, steps=4, class_pictures=0)
@@ -215,7 +218,7 @@ def test_a_real_training_hands_the_device_over_once_a_save_is_drawn_and_scored(t
 @pytest.fixture
 def warm(trained, tiny_base, monkeypatch):
     """Models that draw in this process, and a list of the (strength, seeds) that they drew."""
-    from app.warm import Warm
+    from app.orders.warm import Warm
     from training import sample
 
     warm, calls, draw = Warm(trained.path.parent.parent), [], sample.generate

@@ -9,11 +9,13 @@ import time
 import pytest
 from workshop import make_run, until
 
-from app import control, devices, drawings, launch, waitwords
-from app.drawer_process import DrawerProcess
-from app.drawings import parse_request
-from app.engines import Need, Waiting, job_name
-from app.engines.local import LocalEngine
+from app import control
+from app.orders import drawings, waiting
+from app.orders.drawer_process import DrawerProcess
+from app.orders.drawings import parse_request
+from app.work import devices, launch
+from app.work.engines import Need, Waiting, job_name
+from app.work.engines.local import LocalEngine
 from training.errors import BadInput, MissingModel
 
 
@@ -55,7 +57,7 @@ def test_a_bad_field_is_named_with_what_it_may_be(changes, field, words):
 def test_the_samplers_are_those_that_can_draw():
     from typing import get_args
 
-    from app.drawrequest import SAMPLER_TITLES, Sampler
+    from app.orders.request import SAMPLER_TITLES, Sampler
     from training.sample import SAMPLERS
 
     assert tuple(SAMPLERS) == get_args(Sampler) == tuple(SAMPLER_TITLES)
@@ -148,7 +150,7 @@ def test_a_waiting_drawing_is_taken_out_of_the_queue(tmp_path):
 
 
 def test_what_the_queue_lost_is_put_back_and_what_died_has_failed(tmp_path, monkeypatch):
-    monkeypatch.setattr("app.drawer_process.QUEUE_SECONDS", 0.0)
+    monkeypatch.setattr("app.orders.drawer_process.QUEUE_SECONDS", 0.0)
     engine, minded = LocalEngine(tmp_path), set()
     lost, taken, dead, alive, done = (drawings.create(tmp_path, ask()) for _ in range(5))
     minded.add(job_name(taken.id, 1))
@@ -164,29 +166,29 @@ def test_what_the_queue_lost_is_put_back_and_what_died_has_failed(tmp_path, monk
 
 
 def launch_time(pid):
-    from training.states import started_at
+    from training.runs.states import started_at
 
     return started_at(pid)
 
 
 def test_the_words_of_waiting_count_the_seconds_to_the_next_save(tmp_path):
-    assert waitwords.sentence(tmp_path) == ""
+    assert waiting.sentence(tmp_path) == ""
     run = make_run(tmp_path)  # saves every 60 steps of 240
     with devices.owner(tmp_path, "Biscuit: training", run=run.id):
         pauses = "Biscuit is training; it pauses for you at its next save"
-        assert waitwords.sentence(tmp_path) == f"{pauses}."
+        assert waiting.sentence(tmp_path) == f"{pauses}."
         for step in range(1, 41):
             run.append_event({"kind": "step", "step": step, "seconds": 2.0})
-        assert waitwords.sentence(tmp_path) == f"{pauses}, in about 40 s."
+        assert waiting.sentence(tmp_path) == f"{pauses}, in about 40 s."
     with devices.owner(tmp_path, "Biscuit: export"):
-        assert waitwords.sentence(tmp_path) == "Waiting for the device: Biscuit: export."
+        assert waiting.sentence(tmp_path) == "Waiting for the device: Biscuit: export."
 
 
 def test_drawing_and_scoring_of_a_save_take_part_in_the_time():
     step = {"kind": "step", "step": 60, "seconds": 1.0, "time": 100.0}
     phases = [{"kind": "phase", "phase": name, "time": time} for name, time in (("draw", 101.0), ("train", 131.0))]
     later = {"kind": "step", "step": 110, "seconds": 1.0, "time": 181.0}
-    seconds = waitwords.seconds_to_save
+    seconds = waiting.seconds_to_save
     assert seconds([], 60, 240) is None
     assert seconds([step, *phases, later], 60, 240, now=181.0) == 10 + 30
     assert seconds([step, *phases, later], 60, 112, now=181.0) == 2 + 30

@@ -4,9 +4,10 @@ import gradio as gr
 import handmade
 import pytest
 
-from app import drawwith, saves
-from app.drawwith import IMPORTED, choice
-from app.pages.drawform import DrawForm
+from app.adapters import saves
+from app.web.pages.generate import choices
+from app.web.pages.generate.choices import IMPORTED, choice
+from app.web.pages.generate.form import DrawForm
 
 
 def scored(tmp_path, saves):
@@ -71,16 +72,16 @@ def test_what_is_gone_or_damaged_leaves_the_base_model_alone(tmp_path):
     ],
 )
 def test_a_prompt_lacks_the_words_where_one_of_them_is_not_in_it(prompt, lacks):
-    assert drawwith.lacks(prompt, "sks dog") is lacks
-    assert not drawwith.lacks(prompt, "")
+    assert choices.lacks(prompt, "sks dog") is lacks
+    assert not choices.lacks(prompt, "")
 
 
 def test_a_base_model_left_in_the_hidden_field_does_not_stand_against_the_adapter():
-    assert drawwith.from_form({"run": f"{IMPORTED}owl", "base": "embedded", "prompt": "x"}) == {
+    assert choices.from_form({"run": f"{IMPORTED}owl", "base": "embedded", "prompt": "x"}) == {
         "adapter": "owl",
         "prompt": "x",
     }
-    assert drawwith.from_form({"run": "", "base": "sd15", "prompt": "x"}) == {"base": "sd15", "prompt": "x"}
+    assert choices.from_form({"run": "", "base": "sd15", "prompt": "x"}) == {"base": "sd15", "prompt": "x"}
 
 
 def test_the_form_shows_saves_for_a_run_and_base_models_for_a_base_model_alone(tmp_path):

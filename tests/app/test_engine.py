@@ -6,9 +6,10 @@ import time
 import pytest
 from workshop import make_run
 
-from app import control, processes
-from app.engines import Gone, Need, Running, Waiting, job_name, open_engine, records, split_name
-from app.engines.local import LocalEngine
+from app import control
+from app.work import processes
+from app.work.engines import Gone, Need, Running, Waiting, job_name, open_engine, records, split_name
+from app.work.engines.local import LocalEngine
 from training.errors import BadInput
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 from workshop import kill, until
 
-from app import devices
+from app.work import devices
 from training.errors import Stopped
 
 HOLD = """

@@ -6,8 +6,9 @@ import time
 import pytest
 from badpictures import colourful
 
-from app import expectation
-from training import presets, rundir
+from app.computer import expectation
+from training import presets
+from training.runs import rundir
 
 SPEC = presets.make_spec("embedded", "delora", "quick", class_word="dog")
 

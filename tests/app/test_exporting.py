@@ -9,10 +9,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from app import exporting
+from app.adapters import exporting
+from app.adapters.exporting import exact_formats, export_run, file_name, formats_of_a_run
+from app.adapters.saves import open_base, open_save
 from app.cli import cli
-from app.exporting import exact_formats, export_run, file_name, formats_of_a_run
-from app.saves import open_base, open_save
 from training import loop, sample
 from training.adapterspec import METHODS
 

@@ -15,12 +15,17 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from workshop import Workshop, until
 
-from app import control, devices, exporting, exports, launch, making, orders, ui
-from app.engines import Waiting, job_name
-from app.engines.local import LocalEngine
-from app.pages.parts import follow, formats, words
-from app.saves import open_base, open_save
-from app.studio import Studio
+from app import control, words
+from app.adapters import exporting
+from app.adapters.saves import open_base, open_save
+from app.orders import book, exports, making
+from app.web import ui
+from app.web.parts.run import formats
+from app.web.reading import follow
+from app.web.studio import Studio
+from app.work import devices, launch
+from app.work.engines import Waiting, job_name
+from app.work.engines.local import LocalEngine
 from training import loop, sample
 from training.errors import BadInput, MissingModel, Stopped, StudioError
 
@@ -69,7 +74,7 @@ def test_pressing_twice_makes_one_order_and_one_job(tmp_path):
     ]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    assert len(pressed) == 4 and len(set(pressed)) == 1 == len(orders.all_orders(tmp_path))
+    assert len(pressed) == 4 and len(set(pressed)) == 1 == len(book.all_orders(tmp_path))
     assert engine.poll() == {job_name(pressed[0], 1): Waiting(0)}
     other = control.export(tmp_path, run, "merged", engine)
     assert other.id not in pressed
@@ -95,7 +100,7 @@ def test_what_cannot_be_made_says_why_and_orders_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", full)
     with pytest.raises(BadInput, match="has 0.1 GB left, and this needs about 0.2 GB. Free some space"):
         exports.create(tmp_path, run, "merged")  # 117 MB of a folder, as much of its .zip
-    assert exports.create(tmp_path, run, "peft") and len(orders.all_orders(tmp_path)) == 1
+    assert exports.create(tmp_path, run, "peft") and len(book.all_orders(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(
@@ -318,8 +323,8 @@ def test_the_drawing_process_makes_it_and_holds_the_device(tmp_path, tiny_folder
 def test_asking_for_an_export_imports_nothing_heavy(tmp_path):
     run = handmade.finished(tmp_path)
     code = (
-        "import sys; from pathlib import Path; from app import control; from training.rundir import run_by_id\n"
-        "from app.pages.parts import follow, formats\n"
+        "import sys; from pathlib import Path; from app import control; from training.runs.rundir import run_by_id\n"
+        "from app.web.parts import follow, formats\n"
         f"data = Path({str(tmp_path)!r}); run = run_by_id(data, {run.id!r}); control.export(data, run, 'merged')\n"
         "assert 'data-act' in formats.section(follow.view(run), data)\n"
         "print(sorted(sys.modules.keys() & {'torch', 'diffusers', 'transformers', 'matplotlib', 'gradio'}))"

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 from typer.testing import CliRunner
 
-from app import imported, sources
+from app.adapters import imported, sources
 from app.cli import cli
 from training.errors import BadInput
 

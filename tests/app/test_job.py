@@ -9,10 +9,10 @@ import tinypipeline
 import torch
 from PIL import Image
 
-from app.job import phase_seconds, run_job
-from app.saves import open_base, open_save
+from app.adapters.saves import open_base, open_save
+from app.work.job import phase_seconds, run_job
 from training import sample
-from training.run import Run
+from training.runs.run import Run
 
 CHANGES = {
     "name": "Biscuit",
@@ -168,7 +168,7 @@ def reopened(run):
 
 
 def test_an_export_that_broke_off_is_made_on_resume_and_the_log_keeps_the_cause(copied, judges, monkeypatch):
-    from app import exporting
+    from app.adapters import exporting
 
     run = reopened(copied)
     before = [path.read_bytes() for step in (0, 2, 4) for path in run.samples(step)]
@@ -240,7 +240,7 @@ def test_memory_that_runs_out_before_training_is_told_as_such(tmp_path, tiny_fol
         raise MemoryError
 
     run = new_run(tmp_path, tiny_folder)
-    monkeypatch.setattr("app.saves.open_base", full)
+    monkeypatch.setattr("app.adapters.saves.open_base", full)
     with pytest.raises(MemoryError):
         run_job(run.path, **judges)
     state = run.state()

@@ -7,8 +7,10 @@ from xml.etree import ElementTree
 import handmade
 import pytest
 
-from app.pages.parts import cards, compare, follow, summaries
-from training import rundir
+from app.web.parts import cards, summaries
+from app.web.parts.run import compare
+from app.web.reading import follow
+from training.runs import rundir
 
 
 def views(*runs):

@@ -8,7 +8,8 @@ import tinypipeline
 import torch
 from safetensors.torch import load_file
 
-from app.pages.parts import distance, follow
+from app.web.parts.run import distance
+from app.web.reading import follow
 from evaluation import curves
 from training import loop
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from app import draft
-from app.pages.parts import drafts
-from app.problem import Problem
+from app.drafts import draft
+from app.drafts.problem import Problem
+from app.web.parts import drafts
 from training import presets
 
 

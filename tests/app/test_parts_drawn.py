@@ -3,9 +3,9 @@
 import handmade
 import pytest
 
-from app import drawings
-from app.drawings import parse_request
-from app.pages.parts import drawn
+from app.orders import drawings
+from app.orders.drawings import parse_request
+from app.web.parts import drawn
 
 
 def ask(**changes):

@@ -8,8 +8,9 @@ import time
 import handmade
 import pytest
 
-from app.engines import Gone, Running, Waiting
-from app.pages.parts import distance, filmstrip, follow, header, journal, phases, progress, scores, waiting
+from app.web.parts.run import distance, filmstrip, header, phases, scores
+from app.web.reading import follow, journal, progress, waiting
+from app.work.engines import Gone, Running, Waiting
 from training.errors import BadInput
 
 LINE = '{"kind": "step", "step": 5, "loss": 0.2, "seconds": 0.5}\n'
@@ -222,7 +223,7 @@ def test_phases_count_what_they_count(run, tmp_path):
 
 
 def test_the_row_of_phases_goes_forward_only(run):
-    """The phases in the order in which `app.job` and the training loop enter them."""
+    """The phases in the order in which `app.work.job` and the training loop enter them."""
     order = ("prepare", "draw", "score", "prepare", "class pictures", "prepare", "train", "draw", "score", "train")
     names = ["Prepare", "Class pictures", "Train", "Draw", "Score", "Export"]
     handmade.events(run, {"kind": "attempt", "number": 1, "time": 0.0})
@@ -331,7 +332,7 @@ def test_a_look_at_an_unchanged_run_of_a_thousand_steps_costs_little(tmp_path):
 def test_the_parts_import_nothing_heavy():
     names = "follow header filmstrip scores distance details compare cards downloads formats drawn".split()
     heavy = {"torch", "diffusers", "transformers", "matplotlib", "gradio", "numpy", "PIL"}
-    code = f"import sys; from app.pages.parts import {', '.join(names)}; print(*sorted(sys.modules.keys() & {heavy!r}))"
+    code = f"import sys; from app.web.parts import {', '.join(names)}; print(*sorted(sys.modules.keys() & {heavy!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
 

@@ -8,11 +8,14 @@ import time
 import handmade
 import pytest
 
-from app.pages.parts import details, distance, downloads, filmstrip, follow, header, phases, reading, scores, strip
-from app.pages.parts.waiting import Place
-from training import lifecycle, presets, spec
-from training.run import Run
-from training.shortage import Need
+from app.web.parts import strip
+from app.web.parts.run import details, distance, downloads, filmstrip, header, phases, scores
+from app.web.reading import folders, follow
+from app.web.reading.waiting import Place
+from training import presets, spec
+from training.runs.run import Run
+from training.runs.shortage import Need
+from training.step import lifecycle
 
 NASTY = '<b>x</b> "q" & <script>alert(1)</script>'
 
@@ -247,10 +250,10 @@ def test_a_run_made_from_another_names_it_and_a_deleted_parent_by_its_id(tmp_pat
 def test_the_name_in_a_question_says_when_the_run_was_made(tmp_path):
     run = handmade.run(tmp_path, "Fluffy")
     moved = run.path.rename(run.path.with_name("20261105-140203-fluffy-0a1b"))
-    assert reading.dated(Run(moved)) == "Fluffy (5 Nov 2026, 14:02)"
+    assert folders.dated(Run(moved)) == "Fluffy (5 Nov 2026, 14:02)"
     (moved / "spec.json").write_text("{")
-    assert reading.dated(Run(moved)) == "20261105-140203-fluffy-0a1b (5 Nov 2026, 14:02)", "also of a damaged one"
-    assert reading.dated(Run(handmade.run(tmp_path, "Rex").path.rename(moved.with_name("mine")))) == "Rex"
+    assert folders.dated(Run(moved)) == "20261105-140203-fluffy-0a1b (5 Nov 2026, 14:02)", "also of a damaged one"
+    assert folders.dated(Run(handmade.run(tmp_path, "Rex").path.rename(moved.with_name("mine")))) == "Rex"
 
 
 def test_a_button_that_goes_gives_the_focus_to_the_state(tmp_path):

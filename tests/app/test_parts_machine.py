@@ -1,7 +1,7 @@
 """The page "This computer": models by what they are for, and no button that frightens without a reason."""
 
-from app.pages.parts import machine
-from training import catalog, models
+from app.web.parts import machine
+from training.base import catalog, models
 
 
 def rows(data):

@@ -6,9 +6,10 @@ from xml.etree import ElementTree
 import handmade
 import pytest
 
-from app.pages.parts import details, filmstrip, follow, scores
-from app.pages.parts.words import METHODS
-from training.shortage import Need
+from app.web.parts.run import details, filmstrip, scores
+from app.web.reading import follow
+from app.words import METHODS
+from training.runs.shortage import Need
 
 
 def rows(html: str) -> list[list[str]]:

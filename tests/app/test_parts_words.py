@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from app.pages.parts import links, words
+from app import words
+from app.web.parts import links
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_sizes_have_two_digits_and_a_unit(count, told):
 
 
 def test_a_state_is_a_word_an_icon_that_is_silent_and_a_colour():
-    from training.states import MOVES
+    from training.runs.states import MOVES
 
     assert words.STATES.keys() == MOVES.keys()
     assert len({(word, icon) for word, _, icon in words.STATES.values()}) == len(MOVES)

@@ -6,9 +6,10 @@ import pytest
 from draftforms import fill
 
 import assets
-from app import begin, draft, kinds
-from training import models, rundir
+from app.drafts import begin, draft, kinds
+from training.base import models
 from training.errors import BadInput, MissingModel
+from training.runs import rundir
 
 
 @pytest.fixture

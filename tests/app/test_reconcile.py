@@ -8,13 +8,13 @@ import time
 import pytest
 from workshop import make_run
 
-from app import attempts, outcome, reconcile
-from app.engines import Gone, Running, Waiting
-from app.reconcile import Reconciler
+from app.work import attempts, outcome, reconcile
+from app.work.engines import Gone, Running, Waiting
+from app.work.reconcile import Reconciler
 from training.errors import BadInput, Superseded
-from training.run import Run
-from training.shortage import Need
-from training.states import this_process
+from training.runs.run import Run
+from training.runs.shortage import Need
+from training.runs.states import this_process
 
 
 class FakeEngine:

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from app import reuse
-from app.drawrequest import complete
+from app.orders import reuse
+from app.orders.request import complete
 from evaluation.pictures import write_picture
 from training.errors import BadInput
-from training.run import Run
+from training.runs.run import Run
 
 FACTS = {
     "prompt": "a sks dog on the beach",

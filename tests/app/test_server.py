@@ -8,8 +8,9 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from app import downloads, presence, server
 from app.cli import cli
+from app.computer import downloads
+from app.web import presence, server
 from training.errors import BadInput
 
 

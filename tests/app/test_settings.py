@@ -1,6 +1,7 @@
 """All settings: each has its place in the form, and what is typed there is what a spec gets."""
 
-from app import settings
+from app.drafts import settings
+from evaluation import tasks
 from training import presets
 from training.adapterspec import METHODS, read_fields
 from training.spec import RunSpec, SampleSpec
@@ -25,6 +26,19 @@ def test_every_setting_has_one_place_in_the_form_and_comes_back_from_its_text():
         assert all(field.label and field.help.rstrip(".") != field.label.partition(" (")[0] for field in fields)
         assert {field.default for field in fields if "Empty: a {" in field.help} == {""}
         assert all(field.default in field.choices for field in fields if field.kind == "choice")
+
+
+def test_a_task_shows_only_its_own_settings_beside_those_of_all(monkeypatch):
+    class Plain(tasks.Task):
+        name, settings = "plain", frozenset({"flip"})
+
+    Plain.__abstractmethods__ = frozenset()
+    monkeypatch.setitem(tasks.TASKS, "plain", Plain())
+    of_subjects = {field.name for field in settings.settings_fields("delora")}
+    of_plain = {field.name for field in settings.settings_fields("delora", task="plain")}
+    assert of_subjects - of_plain == (tasks.TASKS["dreambooth"].settings - {"flip"}) & of_subjects
+    assert {"flip", "steps", "adapter.rank"} <= of_plain <= of_subjects
+    assert settings.values({"class_pictures": "3", "steps": "7"}, "delora", "plain")[0].keys() == {"adapter", "steps"}
 
 
 def test_an_empty_setting_is_the_presets_or_what_empty_means():

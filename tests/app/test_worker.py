@@ -10,8 +10,9 @@ import psutil
 import pytest
 from workshop import Workshop, kill, until, zombies
 
-from app import control, processes
-from app.engines import Gone, Need, Running
+from app import control
+from app.work import processes
+from app.work.engines import Gone, Need, Running
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 import pytest
 from workshop import make_run, until
 
-from app import attempts, devices, entry
+from app.work import attempts, devices, entry
 from training.errors import MissingModel
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 from workshop import make_run, until
 
-from app import launch, processes
+from app.work import launch, processes
 
 TELL = """
 import json, os, sys, time
@@ -92,6 +92,7 @@ def test_a_run_folder_cannot_put_its_own_modules_in_the_way(tmp_path):
 
 
 def test_the_guard_and_the_worker_import_nothing_heavy():
-    code = "import sys, app.guard, app.worker, app.entry; print(sorted(sys.modules.keys() & {'torch', 'diffusers'}))"
+    code = "import sys, app.worker, app.work.guard, app.work.entry; "
+    code += "print(sorted(sys.modules.keys() & {'torch', 'diffusers'}))"
     done = subprocess.run([sys.executable, "-c", code], env=launch.environment(), capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr

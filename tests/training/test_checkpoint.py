@@ -6,8 +6,9 @@ import pytest
 import tinypipeline
 
 import delora
-from training import checkpoint, loop
+from training import loop
 from training.errors import BadInput, RunFailed
+from training.runs import checkpoint
 
 
 @pytest.fixture

@@ -6,8 +6,12 @@ import pytest
 import tinypipeline
 import torch
 
-from training import codec, draws, dreambooth
-from training.codec import Moments
+from training.base import codec
+from training.base.codec import Moments
+from training.errors import BadInput
+from training.step import draws
+from training.step.noise import TARGETS, Schedule
+from training.subject import dreambooth
 
 N = 4
 
@@ -80,18 +84,18 @@ def test_targets_and_noising_are_those_of_diffusers(objective):
     assert torch.allclose(alpha * z0 + sigma * noise, scheduler.add_noise(z0, noise, t), atol=1e-6)
     kind = objective.schedule.prediction_type
     theirs = {"epsilon": noise, "v_prediction": scheduler.get_velocity(z0, noise, t), "sample": z0}[kind]
-    assert torch.allclose(dreambooth.TARGETS[kind](z0, noise, alpha, sigma), theirs, atol=1e-6)
+    assert torch.allclose(TARGETS[kind](z0, noise, alpha, sigma), theirs, atol=1e-6)
 
 
 def test_an_unknown_prediction_type_is_refused(tiny_base):
-    with pytest.raises(dreambooth.BadInput, match="predicts 'flow'"):
-        dreambooth.Schedule({**tiny_base.scheduler_config, "prediction_type": "flow"})
+    with pytest.raises(BadInput, match="predicts 'flow'"):
+        Schedule({**tiny_base.scheduler_config, "prediction_type": "flow"})
 
 
 def test_min_snr_is_finite_where_the_last_step_is_pure_noise(tiny_base):
     config = {**tiny_base.scheduler_config, "rescale_betas_zero_snr": True}
     for kind, limit in (("epsilon", 1.0), ("v_prediction", 0.0), ("sample", 0.0)):
-        schedule = dreambooth.Schedule({**config, "prediction_type": kind})
+        schedule = Schedule({**config, "prediction_type": kind})
         weights = schedule.weight(torch.arange(1000), 5.0)
         assert torch.isfinite(weights).all() and float(weights[999]) == pytest.approx(limit, abs=1e-6)
 

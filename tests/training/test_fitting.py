@@ -7,8 +7,11 @@ import tinymodels
 import torch
 
 import assets
-from training import fitting, models, presets, unetlayers, validate
+from training import presets
+from training.base import models, unetlayers
 from training.errors import BadInput
+from training.step import fitting
+from training.subject import validate
 
 # What is wrong, beside nothing: (method, changes, the field at fault)
 CASES = [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from training import catalog, guard, hub, models
+from training.base import catalog, guard, hub, models
 from training.errors import BadInput, MissingModel, RunFailed
 
 guard.prepare()

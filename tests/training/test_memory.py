@@ -5,9 +5,9 @@ import tinypipeline
 import torch
 
 import delora
-from training import memory
-from training.memory import Plan
 from training.spec import parse
+from training.step import memory
+from training.step.memory import Plan
 
 
 def really_kept(base, spec, batch):

@@ -11,7 +11,7 @@ import pytest
 import tinymodels
 
 import assets
-from training import capabilities, guard, modelfolder, models, singlefile
+from training.base import capabilities, guard, modelfolder, models, singlefile
 from training.errors import BadInput, MissingModel
 
 guard.prepare()

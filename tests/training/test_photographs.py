@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import assets
-from training import photographs, pictures
+from training.subject import photographs, pictures
 
 
 def votes(folder):

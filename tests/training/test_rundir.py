@@ -9,10 +9,11 @@ import sys
 
 import pytest
 
-from training import atomic, rundir, spec, states
+from training import atomic, spec
 from training.errors import BadInput, RunFailed, Superseded
-from training.run import Run
-from training.shortage import Need
+from training.runs import rundir, states
+from training.runs.run import Run
+from training.runs.shortage import Need
 
 
 @pytest.fixture

@@ -6,18 +6,18 @@ import tinypipeline
 from badpictures import colourful, png_header, write_bad, write_phone
 from PIL import Image, ImageCms, ImageFilter
 
-from training import pictures, subjects
 from training.errors import BadInput, RunFailed
+from training.subject import intake, pictures
 
 
 def test_every_bad_picture_gets_one_message_that_names_it_and_leaves_nothing_behind(tmp_path):
     for name, words in write_bad(tmp_path).items():
         with pytest.raises(BadInput) as caught:
-            subjects.prepare([tmp_path / "whole.jpg", tmp_path / name], tmp_path / "cleaned", 32)
+            intake.prepare([tmp_path / "whole.jpg", tmp_path / name], tmp_path / "cleaned", 32)
         assert name in str(caught.value) and words in str(caught.value), name
         assert caught.value.remedy and caught.value.field == "pictures"
         assert not (tmp_path / "cleaned").exists() and not list(tmp_path.glob(".*"))
-        verdict = subjects.inspect(tmp_path / name, 32)
+        verdict = intake.inspect(tmp_path / name, 32)
         assert verdict.kind == "unreadable" and words in verdict.words
 
 
@@ -29,14 +29,14 @@ def test_a_bomb_is_refused_by_its_header_before_it_is_decoded(tmp_path):
 
 def test_a_missing_picture_no_pictures_and_too_many_are_told(tmp_path):
     with pytest.raises(BadInput, match="nowhere.png is not there"):
-        subjects.prepare([tmp_path / "nowhere.png"], tmp_path / "cleaned", 32)
+        intake.prepare([tmp_path / "nowhere.png"], tmp_path / "cleaned", 32)
     with pytest.raises(BadInput, match="No pictures were given"):
-        subjects.prepare([], tmp_path / "cleaned", 32)
+        intake.prepare([], tmp_path / "cleaned", 32)
     with pytest.raises(BadInput, match="101 pictures are too many"):
-        subjects.prepare([tmp_path / "a.png"] * 101, tmp_path / "cleaned", 32)
+        intake.prepare([tmp_path / "a.png"] * 101, tmp_path / "cleaned", 32)
     (tmp_path / "folder").mkdir()
     with pytest.raises(BadInput, match="holds no pictures"):
-        subjects.expand([tmp_path / "folder"])
+        intake.expand([tmp_path / "folder"])
 
 
 def test_a_full_disk_is_told(tmp_path, monkeypatch):
@@ -47,7 +47,7 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(RunFailed, match="disk is full"):
-        subjects.prepare([tmp_path / "a.png"], tmp_path / "cleaned", 32)
+        intake.prepare([tmp_path / "a.png"], tmp_path / "cleaned", 32)
     assert not (tmp_path / "cleaned").exists()
 
 
@@ -56,7 +56,7 @@ def test_a_phone_picture_is_turned_upright_and_loses_its_gps(tmp_path):
     picture = pictures.read(tmp_path / "phone.png")
     assert picture.image.size == (40, 60) and picture.notes == ("turned upright",)
     assert picture.image.getpixel((20, 5)) == (255, 0, 0) and picture.image.getpixel((20, 55)) == (0, 0, 255)
-    [copy] = subjects.prepare([tmp_path / "phone.png"], tmp_path / "cleaned", 40)
+    [copy] = intake.prepare([tmp_path / "phone.png"], tmp_path / "cleaned", 40)
     with Image.open(copy) as cleaned:
         assert not cleaned.getexif() and not cleaned.info and cleaned.mode == "RGB" and cleaned.size == (40, 40)
     assert b"eXIf" not in copy.read_bytes()
@@ -111,8 +111,8 @@ def test_the_crop_follows_its_position():
 def test_crops_are_given_for_each_picture(tmp_path):
     paths = tinypipeline.photos(tmp_path, 2)
     with pytest.raises(BadInput, match="1 crops were given for 2 pictures"):
-        subjects.prepare(paths, tmp_path / "cleaned", 32, crops=[0.5])
-    assert [p.name for p in subjects.prepare(paths, tmp_path / "cleaned", 32, crops=[0, 1])] == ["00.png", "01.png"]
+        intake.prepare(paths, tmp_path / "cleaned", 32, crops=[0.5])
+    assert [p.name for p in intake.prepare(paths, tmp_path / "cleaned", 32, crops=[0, 1])] == ["00.png", "01.png"]
 
 
 def test_verdicts_tell_sharp_blurred_small_and_same(tmp_path):
@@ -122,7 +122,7 @@ def test_verdicts_tell_sharp_blurred_small_and_same(tmp_path):
     colourful((64, 64), seed=5).save(tmp_path / "small.png")
     sharp.resize((200, 200)).save(tmp_path / "again.jpg", quality=70)
     names = ("sharp.png", "blurred.png", "small.png", "again.jpg")
-    verdicts = subjects.inspect_all([tmp_path / name for name in names], 128)
+    verdicts = intake.inspect_all([tmp_path / name for name in names], 128)
     assert [v.kind for v in verdicts] == ["good", "blurred", "small", "duplicate"]
     assert verdicts[3].same_as == 0 and "no. 1" in verdicts[3].words
     assert "64 pixels on its short side, 128 are wanted" in verdicts[2].words
@@ -133,9 +133,9 @@ def test_the_samples_are_all_good_and_their_backgrounds_differ():
 
     folders = sorted(assets.path("subjects").iterdir())[:4] + sorted(assets.path("subjects_photo").iterdir())[:2]
     for folder in folders:
-        paths = subjects.expand([folder])
-        assert {v.kind for v in subjects.inspect_all(paths, 128)} == {"good"}, folder.name
-        assert subjects.background_warning(paths) is None, folder.name
+        paths = intake.expand([folder])
+        assert {v.kind for v in intake.inspect_all(paths, 128)} == {"good"}, folder.name
+        assert intake.background_warning(paths) is None, folder.name
 
 
 def test_near_equal_backgrounds_are_warned_of(tmp_path):
@@ -146,5 +146,5 @@ def test_near_equal_backgrounds_are_warned_of(tmp_path):
         wall.paste(colourful((30, 30), seed=i), (17, 17))
         paths.append(tmp_path / f"{i}.png")
         wall.save(paths[-1])
-    assert "nearly the same background" in subjects.background_warning(paths)
-    assert subjects.background_warning(tinypipeline.photos(tmp_path / "other", 4)) is None
+    assert "nearly the same background" in intake.background_warning(paths)
+    assert intake.background_warning(tinypipeline.photos(tmp_path / "other", 4)) is None
