@@ -136,7 +136,8 @@ def typed(spec: RunSpec) -> dict[str, str | bool]:
 def values(settings: Mapping[str, Any], method: str, task: str = USUAL_TASK) -> tuple[dict[str, Any], list[BadInput]]:
     """Typed settings as (nested) values for `training.spec`, which checks them, and what could not even be split.
 
-    Settings that the task or `method` does not use are passed over. An empty one is the preset's, or what empty means for it.
+    Settings that the task or `method` does not use are passed over. An empty one is the preset's, or what empty means
+    for it.
     """
     nested: dict[str, Any] = {"adapter": {"method": method}}
     wrong = []

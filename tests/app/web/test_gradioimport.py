@@ -8,7 +8,7 @@ from pathlib import Path
 read = Path.read_text
 sources = []
 Path.read_text = lambda self, *a, **k: (sources.append(self.name), read(self, *a, **k))[1]
-from app import gradioimport
+from app.web import gradioimport
 {first}
 import gradio
 names = ("textbox.py", "slider.py", "gallery.py")

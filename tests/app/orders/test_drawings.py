@@ -225,7 +225,7 @@ def draw(data, order):
 
 def test_asking_for_a_drawing_imports_nothing_heavy(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from app import control, drawings\n"
+        "import sys; from pathlib import Path; from app import control; from app.orders import drawings\n"
         f"control.draw(Path({str(tmp_path)!r}), drawings.parse_request({{'prompt': 'a dog'}}))\n"
         "print(sorted(sys.modules.keys() & {'torch', 'diffusers', 'transformers', 'matplotlib'}))"
     )

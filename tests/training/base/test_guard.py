@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def run(code: str, *path: Path) -> str:
@@ -33,7 +33,7 @@ def fake_torchvision(folder: Path, body: str, requires: str) -> Path:
 def test_diffusers_imports_beside_a_torchvision_that_raises(tmp_path):
     raises = fake_torchvision(tmp_path, "raise RuntimeError('operator torchvision::nms does not exist')\n", "torch")
     out = run(
-        "from training import guard; notes = guard.prepare(); print(notes[0])\n"
+        "from training.base import guard; notes = guard.prepare(); print(notes[0])\n"
         "import sys; assert 'torchvision.half' not in sys.modules\n"
         "from diffusers import StableDiffusionPipeline; from transformers import CLIPTextModel\n"
         "assert guard.prepare() == notes; print('both imported')",
@@ -45,7 +45,7 @@ def test_diffusers_imports_beside_a_torchvision_that_raises(tmp_path):
 def test_a_torchvision_for_another_torch_is_hidden_without_being_run(tmp_path):
     wrong = fake_torchvision(tmp_path, "print('I was run')\n", "torch (==1.0.0)")
     out = run(
-        "from training import guard; print(guard.prepare()[0])\n"
+        "from training.base import guard; print(guard.prepare()[0])\n"
         "import importlib.util; assert importlib.util.find_spec('torchvision') is None",
         wrong,
     )
@@ -55,7 +55,8 @@ def test_a_torchvision_for_another_torch_is_hidden_without_being_run(tmp_path):
 def test_a_working_torchvision_is_left_alone(tmp_path):
     works = fake_torchvision(tmp_path, "fine = True\n", "torch (>=2.0)")
     assert (
-        run("from training import guard; print(guard.prepare())\nimport torchvision; torchvision.fine", works) == "[]"
+        run("from training.base import guard; print(guard.prepare())\nimport torchvision; torchvision.fine", works)
+        == "[]"
     )
 
 
@@ -69,7 +70,7 @@ def test_the_guard_itself_imports_nothing_heavy():
 
 def test_telemetry_and_the_conversion_service_are_off_before_the_libraries_are_imported():
     out = run(
-        "from training import guard; guard.prepare()\n"
+        "from training.base import guard; guard.prepare()\n"
         "from huggingface_hub import constants\n"
         "import os; print(constants.HF_HUB_DISABLE_TELEMETRY, os.environ['DISABLE_SAFETENSORS_CONVERSION'])"
     )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from workshop import kill, until
@@ -15,7 +16,7 @@ from training.errors import Stopped
 HOLD = """
 import sys, time
 from pathlib import Path
-from app import devices
+from app.work import devices
 with devices.owner(Path(sys.argv[1]), "Biscuit: training"):
     print("held", flush=True)
     time.sleep(300)
@@ -25,9 +26,9 @@ with devices.owner(Path(sys.argv[1]), "Biscuit: training"):
 @pytest.fixture
 def other(tmp_path):
     """Another process that holds the device."""
-    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    root = Path(__file__).resolve().parents[3]
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root}
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(root)}
     )
     assert process.stdout.readline() == b"held\n"
     yield process

@@ -89,7 +89,7 @@ def test_the_status_names_what_is_open(client, run):
 
 def test_the_server_imports_no_torch(tmp_path):
     code = (
-        "import sys, pathlib\nfrom app import ui\nfrom app.web.studio import Studio\n"
+        "import sys, pathlib\nfrom app.web import ui\nfrom app.web.studio import Studio\n"
         "ui.application(Studio(pathlib.Path(sys.argv[1])))\n"
         "print([name for name in ('torch', 'diffusers', 'transformers', 'matplotlib') if name in sys.modules])"
     )

@@ -142,7 +142,7 @@ def test_the_page_needs_nothing_heavy(tmp_path):
 import sys
 from pathlib import Path
 from app import actions, begin, draft, expectation, settings
-from training import models
+from training.base import models
 data = Path({str(tmp_path)!r})
 mine = draft.use_sample(draft.load(data))
 mine = draft.set_crop(mine, mine.pictures[0].id, 0)
@@ -153,7 +153,7 @@ run = begin.begin(data, mine)
 draft.from_run(data, run), actions.status(data, run.id), actions.stop(data, run.id)
 print(*sorted(sys.modules.keys() & {{"torch", "diffusers", "transformers", "accelerate", "gradio", "matplotlib"}}))
 """
-    environment = os.environ | {"PYTHONPATH": str(Path(begin.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(begin.__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ""
@@ -164,9 +164,9 @@ def test_a_single_checkpoint_is_described_without_torch(tmp_path, sd15_folder):
     parts = tinymodels.modules(sd15_folder)
     path = singlefile.write(tmp_path / "small.safetensors", **parts)
     code = (
-        "import sys; from training import singlefile; from pathlib import Path;"
+        "import sys; from training.base import singlefile; from pathlib import Path;"
         f"singlefile.check(Path({str(path)!r}), Path({str(sd15_folder)!r})); print('torch' in sys.modules)"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(begin.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(begin.__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == "False", done.stderr

@@ -19,7 +19,7 @@ guard.prepare()
 import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_loading_opens_no_connection_and_runs_no_code_of_the_model(copy, tmp_pat
         "def refuse(*a, **k): raise SystemExit('a connection was tried')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
         "from pathlib import Path\n"
-        "from training import models\n"
+        "from training.base import models\n"
         f"base = models.load_base({str(copy)!r}, data=Path({str(tmp_path)!r}))\n"
         "base.pipeline(); print(base.capabilities.attention_layers)"
     )
