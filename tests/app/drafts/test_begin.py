@@ -141,7 +141,9 @@ def test_the_page_needs_nothing_heavy(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from app import actions, begin, draft, expectation, settings
+from app import actions
+from app.computer import expectation
+from app.drafts import begin, draft, settings
 from training.base import models
 data = Path({str(tmp_path)!r})
 mine = draft.use_sample(draft.load(data))
