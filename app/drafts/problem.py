@@ -7,16 +7,6 @@ from dataclasses import dataclass
 from app.drafts import settings
 from training.errors import BadInput, MissingModel
 
-LABELS = {
-    "pictures": "Pictures",
-    "name": "Name",
-    "class_word": "Kind",
-    "token": "Word in prompts (token)",
-    "base": "Base model",
-    "method": "Method",
-    "effort": "Effort",
-}
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -33,7 +23,7 @@ class Problem:
     @property
     def label(self) -> str:
         """What the field is called on the page."""
-        return LABELS.get(self.field) or settings.label(self.field)
+        return settings.label(self.field)
 
     @property
     def anchor(self) -> str:
@@ -49,7 +39,7 @@ def anchor(field: str) -> str:
 def problem_of(fault: BadInput | MissingModel) -> Problem:
     """An error as a problem: with the field that the page has, by its label."""
     field = fault.field or ""
-    while field and field not in LABELS and settings.label(field) == field:
+    while field and settings.label(field) == field:
         field = field.rpartition(".")[0]  # "sample.seeds.0" is the field "sample.seeds"
     field = field or "method"
     words = f"{fault.message} {fault.on_page}".strip()

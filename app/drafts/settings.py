@@ -76,6 +76,15 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 USUAL_TASK: str = RunSpec.model_fields["task"].default
 FROM_SUBJECT = {"instance_prompt": "", "class_prompt": ""}  # empty follows the token and the kind, as their help says
+FIELDS = {  # what has a field of its own on the page New -> its label there
+    "pictures": "Pictures",
+    "name": "Its name",
+    "class_word": "Its kind (class word)",
+    "token": "Word in prompts (token)",
+    "base": "Base model",
+    "method": "Method",
+    "effort": "Effort",
+}
 ELSEWHERE = ("version", "task", "name", "base", "class_word", "token", "adapter", "sample", "parent", "start_step")
 
 
@@ -116,8 +125,8 @@ def settings_fields(
 
 
 def label(name: str) -> str:
-    """The label of a setting, or the name itself where it has none."""
-    return next((labels[name] for labels in GROUPS.values() if name in labels), name)
+    """The label of a setting or another field of the page, or the name itself where it has none."""
+    return next((labels[name] for labels in (FIELDS, *GROUPS.values()) if name in labels), name)
 
 
 def typed(spec: RunSpec) -> dict[str, str | bool]:

@@ -47,15 +47,6 @@ def goto() -> str:
     return "(address) => { if (address) location.assign(address); }"
 
 
-def back_to(key: str) -> str:
-    """The script of a `.then` that puts the focus on the element kept as `key`, where a form that was shut took it."""
-    return """
-() => setTimeout(() => {
-  if (document.activeElement === document.body) document.querySelector('[data-keep="KEY"]')?.focus();
-}, 300)
-""".replace("KEY", key)
-
-
 def shown_error(error: StudioError) -> str:
     """An error as a person sees it beside what they pressed."""
     remedy = f" {escape(error.on_page)}" if error.on_page else ""

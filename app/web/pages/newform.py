@@ -68,9 +68,9 @@ class Form:
         part("<h2>2. What is it</h2>")
         with gr.Row():
             with gr.Column():
-                self._text("name", "Its name", "What you call it. The run and its file are named so.", "Biscuit")
+                self._text("name", "What you call it. The run and its file are named so.", "Biscuit")
             with gr.Column():
-                self._text("class_word", "Its kind (class word)", "A plain word: dog, car, shoe.", "dog")
+                self._text("class_word", "A plain word: dog, car, shoe.", "dog")
         self.write = part(js_on_load=acting(), elem_id="ds-write")
 
     def how(self) -> None:
@@ -78,18 +78,18 @@ class Form:
         part("<h2>3. How</h2>")
         self.fields["base"] = gr.Dropdown(
             bases(self.data),
-            label="Base model",
+            label=settings.FIELDS["base"],
             info="Choose one, or type the path of a folder or .safetensors file. More are offered at This computer.",
             allow_custom_value=True,
             elem_id=anchor("base"),
         )
         self.slots["base"] = part()
-        self.fields["effort"] = gr.Radio(EFFORTS, label="Effort", elem_id=anchor("effort"))
+        self.fields["effort"] = gr.Radio(EFFORTS, label=settings.FIELDS["effort"], elem_id=anchor("effort"))
         with gr.Accordion("All settings", open=False, elem_id="ds-all-settings") as self.everything:
             methods = [(words.method(name), name) for name in METHODS]
-            self.fields["method"] = gr.Dropdown(methods, label="Method", elem_id=anchor("method"))
+            self.fields["method"] = gr.Dropdown(methods, label=settings.FIELDS["method"], elem_id=anchor("method"))
             self.fields["token"] = gr.Textbox(
-                label="Word in prompts (token)",
+                label=settings.FIELDS["token"],
                 info=TOKEN_HELP,
                 max_lines=1,
                 elem_id=anchor("token"),
@@ -108,10 +108,9 @@ class Form:
             self.start = gr.Button("Start training", variant="primary", elem_id="ds-start")
             self.empty = gr.Button("Empty this page", scale=0, min_width=210)
 
-    def _text(self, name: str, label: str, info: str, placeholder: str) -> None:
-        self.fields[name] = gr.Textbox(
-            label=label, info=info, placeholder=placeholder, max_lines=1, elem_id=anchor(name)
-        )
+    def _text(self, name: str, info: str, placeholder: str) -> None:
+        told = {"label": settings.FIELDS[name], "info": info, "placeholder": placeholder}
+        self.fields[name] = gr.Textbox(**told, max_lines=1, elem_id=anchor(name))
         self.slots[name] = part()
 
     # What they show

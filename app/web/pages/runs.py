@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import gradio as gr
 
 from app import words
-from app.computer.remove import check, remove_run
 from app.web.pages.act import acting, goto, part
 from app.web.pages.live import QUIET, live
-from app.web.pages.upkeep import Kind, Upkeep
+from app.web.pages.upkeep import Upkeep, runs
 from app.web.parts import cards, links, summaries
 from app.web.parts.run import compare
-from app.web.reading import folders
 from app.web.studio import Studio
-from training.runs import rundir
-from training.runs.run import Run
 
 
 def build(studio: Studio, page: gr.Blocks) -> None:
@@ -28,7 +22,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         state = gr.Dropdown(choices, value="", label="State", elem_id="ds-filter-state")
     number, ticked = gr.State(1), gr.State([])
     ticks = part(js_on_load=acting())
-    upkeep = Upkeep(_kind(studio))
+    upkeep = Upkeep(runs(studio.data))
     grid, pager = part(js_on_load=acting(), elem_id="ds-grid"), part(js_on_load=acting())
     where = gr.Textbox(visible=False)
 
@@ -49,7 +43,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             return [ticked, *upkeep.opened(event.act, run_id)]
         others = [other for other in ticked if other != run_id]
         ticked[:] = [*others, run_id] if event.checked else others  # in place: the next tick may not wait for this
-        return [ticked, *(gr.skip() for _ in upkeep.outputs)]
+        return [ticked, *upkeep.untouched()]
 
     def turn(event: gr.EventData) -> int:
         return int(event._data["page"])
@@ -66,37 +60,6 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         None, where, None, js=goto()
     )
     upkeep.after(again, filters, shown)
-
-
-def _kind(studio: Studio) -> Kind:
-    """How runs are renamed and deleted; a damaged one can be deleted too."""
-
-    def run(run_id: str) -> Run:
-        return rundir.run_by_id(studio.data, run_id)
-
-    def question(run_id: str) -> str:
-        check(studio.data, run(run_id))
-        return _question(run(run_id))
-
-    return Kind(
-        name=lambda run_id: run(run_id).name,
-        rename=lambda run_id, name: run(run_id).rename(name),
-        question=question,
-        delete=lambda run_id: remove_run(studio.data, run(run_id)),
-    )
-
-
-def _question(run: Run) -> str:
-    """What would go with the run, by name."""
-    files = [path for path in run.path.rglob("*") if path.is_file()]
-    pictures = sum(path.suffix == ".png" for path in files)
-    size = words.size(sum(path.stat().st_size for path in files))
-    saves = words.counted(len(run.checkpoints()), "save")
-    name = escape(folders.dated(run))
-    return (
-        f"<p><b>Delete {name}?</b> {words.counted(pictures, 'picture')}, {saves} and its exported files go, {size} in "
-        "all. This cannot be undone.</p>"
-    )
 
 
 def _ticks(ticked: list[str]) -> str:

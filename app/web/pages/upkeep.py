@@ -1,19 +1,26 @@
-"""Renaming and deleting what a page lists: two rows that open under the list, one of which asks first."""
+"""Renaming and deleting runs and imported adapters: two rows that open on a page, one of which asks first."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app.web.pages.act import part, shown_error
+from app import words
+from app.computer.remove import check, remove_run
+from app.web.pages.act import goto, part, shown_error
 from app.web.pages.live import QUIET
+from app.web.reading import folders
 from training.errors import StudioError
+from training.runs.run import Run
+from training.runs.rundir import run_by_id
 
 SHUT = {"visible": False}
-# The rows stand above the list: the keyboard goes to the one that opened, and afterwards back to what was pressed.
+# The rows stand apart from the buttons: the keyboard goes to the one that opened, and back to what was pressed.
 TO_THE_ROW = """() => {
   const pressed = document.activeElement;
   if (!['rename', 'delete'].includes(pressed?.dataset.act)) return;
@@ -29,7 +36,7 @@ BACK = """() => setTimeout(() => {
 
 @dataclass(frozen=True)
 class Kind:
-    """What is listed. All four take an id, and what is wrong is a StudioError.
+    """What is kept up. All four take an id, and what is wrong is a StudioError.
 
     name: its present name. rename: give it another. question: what would go with it, as HTML; raises where it cannot be
     deleted. delete: do it.
@@ -41,22 +48,65 @@ class Kind:
     delete: Callable[[str], Any]
 
 
-class Upkeep:
-    """The two rows and the place for what is told. `outputs` are what `opened` fills; `after` is what is to follow."""
+def runs(data: Path) -> Kind:
+    """How runs are renamed and deleted; a damaged one can be deleted too."""
 
-    def __init__(self, kind: Kind):
-        self.kind, self.chosen, self.said = kind, gr.State(""), part()
+    def run(run_id: str) -> Run:
+        return run_by_id(data, run_id)
+
+    def question(run_id: str) -> str:
+        check(data, run(run_id))
+        return _all_of(run(run_id))
+
+    return Kind(
+        name=lambda run_id: run(run_id).name,
+        rename=lambda run_id, name: run(run_id).rename(name),
+        question=question,
+        delete=lambda run_id: remove_run(data, run(run_id)),
+    )
+
+
+def _all_of(run: Run) -> str:
+    """What would go with a run, by name."""
+    files = [path for path in run.path.rglob("*") if path.is_file()]
+    pictures = sum(path.suffix == ".png" for path in files)
+    size = words.size(sum(path.stat().st_size for path in files))
+    saves = words.counted(len(run.checkpoints()), "save")
+    name = escape(folders.dated(run))
+    return (
+        f"<p><b>Delete {name}?</b> {words.counted(pictures, 'picture')}, {saves} and its exported files go, {size} in "
+        "all. This cannot be undone.</p>"
+    )
+
+
+class Upkeep:
+    """The two rows and the place for what is told. `outputs` are what `opened` fills; `after` is what is to follow.
+
+    gone: the address to go to when something was deleted, "" to stay.
+    """
+
+    def __init__(self, kind: Kind, gone: str = ""):
+        self.kind, self.gone, self.chosen, self.said = kind, gone, gr.State(""), part()
+        self._where = gr.Textbox(visible=False)
         with gr.Row(visible=False, elem_classes="ds-naming") as self._naming:
             self._name = gr.Textbox(label="New name", max_lines=1)
             self._keep = gr.Button("Rename", scale=0, min_width=120)
             drop = gr.Button("Leave it", scale=0, min_width=120)
-        with gr.Row(visible=False, elem_classes="ds-asking") as self._asking:
+        with gr.Row(visible=False, elem_classes="ds-asking", elem_id="ds-sure") as self._asking:
             self._question = part()
             self._sure = gr.Button("Delete it", variant="stop", scale=0, min_width=120)
             not_sure = gr.Button("Keep it", scale=0, min_width=120)
         self.outputs = [self.chosen, self._naming, self._asking, self._name, self._question, self.said]
         drop.click(lambda: gr.update(**SHUT), None, self._naming, **QUIET).then(None, js=BACK)
         not_sure.click(lambda: gr.update(**SHUT), None, self._asking, **QUIET).then(None, js=BACK)
+
+    def untouched(self) -> list[Any]:
+        """Values for `outputs` when something else was pressed."""
+        return [gr.skip() for _ in self.outputs]
+
+    def shut(self) -> list[Any]:
+        """Values for `outputs` that shut both rows."""
+        return ["", gr.update(**SHUT), gr.update(**SHUT), gr.skip(), gr.skip(), ""]
 
     def opened(self, act: str, item: str) -> list[Any]:
         """Values for `outputs` when "rename" or "delete" was pressed on an item."""
@@ -67,14 +117,14 @@ class Upkeep:
                 return [item, gr.update(visible=True), gr.update(**SHUT), named, gr.skip(), ""]
             return [item, gr.update(**SHUT), gr.update(visible=True), gr.skip(), self.kind.question(item), ""]
         except StudioError as error:
-            return ["", gr.update(**SHUT), gr.update(**SHUT), gr.skip(), gr.skip(), shown_error(error)]
+            return [*self.shut()[:-1], shown_error(error)]
 
     def opens(self, pressed: Any) -> Any:
         """To be called with the event whose values `opened` gave; returns what further events may follow."""
         return pressed.then(None, js=TO_THE_ROW)
 
     def after(self, look: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> None:
-        """Have `look` show the list anew when something was renamed or deleted."""
+        """Have `look` show the page anew when something was renamed or deleted."""
         renamed = gr.on(
             [self._keep.click, self._name.submit],
             self._rename,
@@ -82,7 +132,8 @@ class Upkeep:
             [self._naming, self.said],
             **QUIET,
         )
-        deleted = self._sure.click(self._delete, self.chosen, [self._asking, self.said], **QUIET)
+        deleted = self._sure.click(self._delete, self.chosen, [self._asking, self.said, self._where], **QUIET)
+        deleted.then(None, self._where, None, js=goto())
         for done in (renamed, deleted):
             done.then(look, inputs, outputs, **QUIET).then(None, js=BACK)
 
@@ -93,9 +144,9 @@ class Upkeep:
             return gr.skip(), shown_error(error)
         return gr.update(**SHUT), "<p role='status'>Renamed.</p>"
 
-    def _delete(self, item: str) -> tuple[Any, str]:
+    def _delete(self, item: str) -> tuple[Any, str, str]:
         try:
             self.kind.delete(item)
         except StudioError as error:
-            return gr.update(**SHUT), shown_error(error)
-        return gr.update(**SHUT), "<p role='status'>Deleted.</p>"
+            return gr.update(**SHUT), shown_error(error), ""
+        return gr.update(**SHUT), "<p role='status'>Deleted.</p>", self.gone

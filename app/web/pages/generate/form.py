@@ -11,7 +11,7 @@ from app import words
 from app.adapters import imported
 from app.orders.request import SAMPLER_TITLES, DrawRequest
 from app.web.pages.act import acting, part
-from app.web.pages.generate import choices as drawwith
+from app.web.pages.generate import choices
 from app.web.pages.generate.choices import Choice, choice
 from app.web.pages.live import QUIET
 from app.web.pages.newform import bases
@@ -20,7 +20,7 @@ from app.web.parts import drawn, summaries
 STRONGEST, MOST = 1.5, 16  # of the sliders; what was drawn by other ways may be more
 STRENGTH = "0 is the base model, exactly. 1 is as trained. Above 1 the picture can leave the limit that training kept."
 CLOSED = "The base model alone"
-BROUGHT = ("prompt", *drawwith.SAMPLE)  # what a choice fills in beside itself
+BROUGHT = ("prompt", *choices.SAMPLE)  # what a choice fills in beside itself
 
 
 class DrawForm:
@@ -103,7 +103,7 @@ class DrawForm:
 
     def filled(self, request: DrawRequest, *, keep: bool = False) -> list[Any]:
         """Values for `all` for a request. keep: what is drawn with stays as it is chosen."""
-        values = {name: "" if value is None else value for name, value in drawwith.as_form(request).items()}
+        values = {name: "" if value is None else value for name, value in choices.as_form(request).items()}
         strength = request.strength
         values["strength"] = gr.update(value=strength, minimum=min(0, strength), maximum=max(STRONGEST, strength))
         values["count"] = gr.update(value=request.count, maximum=max(MOST, request.count))
@@ -115,24 +115,24 @@ class DrawForm:
 
     def given(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """What `app.orders.request.parse_request` takes, from the values of `fields`."""
-        return drawwith.from_form(dict(zip(self.fields, values, strict=True)))
+        return choices.from_form(dict(zip(self.fields, values, strict=True)))
 
     def _who(self, found: Choice, step: int | None) -> list[Any]:
-        choices = [(f"{s.name} ({words.method(s.method)})", s.id) for s in summaries.summaries(self.data) if s.step]
-        choices += [(f"{a.name} (imported)", drawwith.IMPORTED + a.slug) for a in imported.list_imported(self.data)]
+        adapters = [(f"{s.name} ({words.method(s.method)})", s.id) for s in summaries.summaries(self.data) if s.step]
+        adapters += [(f"{a.name} (imported)", choices.IMPORTED + a.slug) for a in imported.list_imported(self.data)]
         saves = [(title, step) for step, title in found.saves.items()] or [("–", "")]
         save = step if step in found.saves else found.best or ""
         return [
-            gr.update(choices=[(CLOSED, ""), *choices], value=found.value),
+            gr.update(choices=[(CLOSED, ""), *adapters], value=found.value),
             gr.update(choices=saves, value=save, visible=bool(found.saves)),
             gr.update(choices=bases(self.data), value=found.base, visible=not found.value),
             drawn.chip(found.trigger),
         ]
 
     def _usual(self, base: str | None) -> list[Any]:
-        return list(drawwith.usual(self.data, base or "embedded").values())
+        return list(choices.usual(self.data, base or "embedded").values())
 
 
 def _written(event: gr.EventData, prompt: str) -> tuple[str, str]:
     """The prompt with the words of a chip in it; what was said of it holds no longer."""
-    return (f"{prompt.rstrip()} {event.word}".strip() if drawwith.lacks(prompt, event.word) else prompt), ""
+    return (f"{prompt.rstrip()} {event.word}".strip() if choices.lacks(prompt, event.word) else prompt), ""

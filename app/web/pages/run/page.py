@@ -10,12 +10,13 @@ from app import control
 from app.adapters.exporting import main_file
 from app.computer.damaged import look as look_at
 from app.drafts import again, draft
-from app.web.pages.act import acting, back_to, goto, part, shown_error
+from app.web.pages.act import acting, goto, part, shown_error
 from app.web.pages.live import QUIET, live, query
-from app.web.pages.run import formats as runformats
+from app.web.pages.run import formats as ordering
+from app.web.pages.upkeep import Upkeep, runs
 from app.web.parts import damaged, links
 from app.web.parts.run import actions, details, distance, downloads, filmstrip, formats, header, scores
-from app.web.reading import folders, follow
+from app.web.reading import follow
 from app.web.studio import Studio, user_of
 from training.errors import StudioError
 from training.runs import rundir
@@ -24,7 +25,6 @@ from training.runs.run import Run
 GONE = "<h1 data-page-title='Run'>No such run</h1><p>{words}</p><p><a href='/runs'>All runs</a></p>"
 
 ONCE = ("stop", "force_stop", "remove", "resume", "resume_less_memory", "new_half_lr", "again", "train_longer")
-DELETE = "<p><b>Delete {name}</b> with all its pictures, saves and files? This cannot be undone.</p>"
 REPLACES = (
     "<div class='ds-card' role='alert'><p>The page New holds a draft that is not started. This would replace it.</p>"
     "<div class='ds-row'><button type='button' class='ds-button' data-act='{key}-sure'>Replace it</button>"
@@ -37,14 +37,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     top, state, life, phases = part(), part(), part(), part()
     buttons = part(js_on_load=acting(*ONCE), elem_id="ds-actions")
     said = part(js_on_load=acting(), elem_id="ds-action-said")
-    with gr.Row(visible=False) as naming:
-        name = gr.Textbox(label="New name", max_lines=1, elem_id="ds-new-name")
-        keep = gr.Button("Rename", scale=0, min_width=120)
-    with gr.Row(visible=False, elem_id="ds-sure") as asking:
-        question = part()
-        sure = gr.Button("Delete it", variant="stop", scale=0, min_width=120)
-        not_sure = gr.Button("Keep it", scale=0, min_width=120)
-    files, (other, save) = part(), runformats.build(studio)
+    upkeep = Upkeep(runs(studio.data), gone="/runs")
+    files, (other, save) = part(), ordering.build(studio)
     film, score, moved, more = part(), part(), part(), part()
     where = gr.Textbox(visible=False)
 
@@ -68,44 +62,21 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         ]
 
     def act(request: gr.Request, event: gr.EventData):
-        """What a button does: words, the address to go to, whether the two small forms show, and what is in them."""
-        key, shut, show = event.act, gr.update(visible=False), gr.update(visible=True)
+        """What a button does: words, the address to go to, and the two rows of `upkeep`."""
+        if event.act in ("rename", "delete"):
+            return "", "", *upkeep.opened(event.act, query(request, "id"))
         try:
-            run = _run(studio, request)
-            if key == "rename":
-                return "", "", show, shut, run.name, gr.skip()
-            if key == "delete":
-                return "", "", shut, show, gr.skip(), DELETE.format(name=escape(folders.dated(run)))
-            words, address = _do(studio, request, run, key)
+            words, address = _do(studio, request, _run(studio, request), event.act)
         except StudioError as error:
             words, address = shown_error(error), ""
-        return words, address, shut, shut, gr.skip(), gr.skip()
+        return words, address, *upkeep.shut()
 
-    def rename(request: gr.Request, given: str):
-        try:
-            _run(studio, request).rename(given)
-        except StudioError as error:
-            return shown_error(error), gr.skip()
-        return "<p role='status'>Renamed.</p>", gr.update(visible=False)
-
-    def delete(request: gr.Request):
-        from app.computer.remove import remove_run
-
-        try:
-            remove_run(studio.data, _run(studio, request))
-        except StudioError as error:
-            return shown_error(error), ""
-        return "<p role='status'>Deleted.</p>", "/runs"
-
-    live(page, look, [top, life, phases, buttons, state, files, other, film, score, moved, more], [save])
+    shown = [top, life, phases, buttons, state, files, other, film, score, moved, more]
+    live(page, look, shown, [save])
     for pressed in (buttons, said):
-        told = pressed.click(act, None, [said, where, naming, asking, name, question], **QUIET)
+        told = upkeep.opens(pressed.click(act, None, [said, where, *upkeep.outputs], **QUIET))
         told.then(None, where, None, js=goto())
-    renamed = gr.on([keep.click, name.submit], rename, name, [said, naming], **QUIET)
-    renamed.then(None, None, None, js=back_to("rename"))
-    sure.click(delete, None, [said, where], **QUIET).then(None, where, None, js=goto())
-    kept = not_sure.click(lambda: gr.update(visible=False), None, asking, **QUIET)
-    kept.then(None, None, None, js=back_to("delete"))
+    upkeep.after(look, [save], shown)
 
 
 def _run(studio: Studio, request: gr.Request) -> Run:

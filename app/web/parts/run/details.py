@@ -19,11 +19,8 @@ from training.runs.shortage import Need
 from training.spec import RunSpec
 
 HIDDEN = ("version", "task", "name")
-LABELS = {  # of what is no setting on the page New; the others are in `app.drafts.settings`
-    "base": "Base model",
-    "class_word": "Its kind (class word)",
-    "token": "Word in prompts (token)",
-    "adapter.method": "Method",
+LABELS = {  # of what has no field on the page New, or another name there; the others are in `app.drafts.settings`
+    "adapter.method": form.FIELDS["method"],
     "parent": "Made from",
     "start_step": "Begins at step",
 }
