@@ -14,8 +14,8 @@ ROOMS = ["delora", "training", "evaluation", "app"]
 # From the ground up: a room imports what stands before it, and itself. The longest name that fits is a file's room.
 FLOORS = {
     "training": "errors atomic jsonfile base adapterspec spec presets runs sample step subject loop pretrain",
-    "app": """words adapters work orders control worker computer drafts actions web.reading web.parts web.studio web.pages
-        web commands cli""",
+    "app": """words adapters work orders control worker computer drafts actions
+        web.reading web.parts web.studio web.pages web commands cli""",
 }
 HEAVY = {
     "torch",
