@@ -7,6 +7,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+from evaluation.scorebook import is_current
 from training.atomic import write_text
 from training.errors import BadInput
 from training.runs.run import Run
@@ -230,9 +231,9 @@ def metadata(run: Run, base, step: int) -> dict[str, str]:
         "base_fingerprint": base.fingerprint,
         "spec": spec.model_dump_json(),
     }
-    if saved:
-        figures = {key: saved[key] for key in ("dino", "clip_i", "clip_t", "clip_t_plain", "clip_t_share", "likeness")}
-        facts["scores"] = json.dumps({**figures, "encoders": saved["encoders"]})
+    if saved and is_current(scores):
+        plain = {key: saved[key] for key in ("dino", "clip_i", "clip_t")}
+        facts["scores"] = json.dumps({**plain, **saved["figures"], "encoders": saved["encoders"]})
     if samples := run.samples(step):
         facts["modelspec.thumbnail"] = _thumbnail(samples[0])
     return facts
