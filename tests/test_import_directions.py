@@ -1,6 +1,8 @@
 """Imports run one way, delora <- training <- evaluation <- app, and what must start fast imports nothing heavy."""
 
 import ast
+import graphlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -43,6 +45,32 @@ def test_no_room_imports_from_above(room):
         if name in above
     ]
     assert not faults
+
+
+def test_no_import_leads_back_to_where_it_came_from():
+    """Imports inside functions, and those for type hints alone, count too."""
+    files = [file for room in [*ROOMS, "benchmarks"] for file in (ROOT / room).rglob("*.py")]
+    names = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+    graph = {name: set(siblings(name, file, names)) - {name} for name, file in names.items()}
+    assert graph["delora.methods"] >= {"delora.config", "delora.fused"}  # relative imports are read
+    assert graph["training.pretrain.instances"] >= {"training.pretrain.cache"}  # absolute ones too
+    graphlib.TopologicalSorter(graph).prepare()  # a CycleError names the circle
+
+
+def siblings(name: str, file: Path, names: dict[str, Path]) -> Iterator[str]:
+    """The modules among `names` that a module imports."""
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            wanted = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            # `from training import guard` names a module, `from training.guard import prepare` one of its functions
+            parts = [f"{source}.{alias.name}" for alias in node.names]
+            wanted = [part if part in names else source for part in parts]
+        else:
+            continue
+        yield from (module for module in wanted if module in names)
 
 
 def test_delora_knows_only_torch_safetensors_and_the_standard_library():
