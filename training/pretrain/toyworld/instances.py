@@ -1,7 +1,7 @@
 """What the DINO judge learns to know again: every sprite that is not held out, in several variants, in many places.
 
-`python -m training.pretrain.instances --workers 2` draws them ahead into a cache; DINO's training does it where there
-is none.
+`python -m training.pretrain.toyworld.instances --workers 2` draws them ahead into a cache; DINO's training does it
+where there is none.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training.pretrain import cache, jobs, world
-from training.pretrain.sprites import COLOURS, can_be_recoloured, classes, hue_shifted, recoloured, sprite
+from training.pretrain import jobs
+from training.pretrain.toyworld import cache, world
+from training.pretrain.toyworld.sprites import COLOURS, can_be_recoloured, classes, hue_shifted, recoloured, sprite
 
 SEED = 3
 VIEWS = 10  # pictures of each subject in the cache: a divisor of its chunks
