@@ -1,4 +1,4 @@
-"""The actions that other programs call by name: start, status, stop, download. (`app.drawings` has generate.)
+"""The actions that other programs call by name: start, status, stop, download. (`app.orders.drawings` has generate.)
 
 Each takes plain values and gives plain values back; whatever is wrong is a `training.errors.StudioError`.
 """
@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app import begin, control, draft, exporting, settings
-from app.draftstore import folder_of
-from app.engines import Engine
+from app import control
+from app.adapters import exporting
+from app.drafts import begin, draft, settings
+from app.drafts.store import folder_of
+from app.work.engines import Engine
 from training import presets
 from training.errors import BadInput
-from training.rundir import run_by_id
+from training.runs.rundir import run_by_id
 
 FIELDS = ("base", "effort", "method", "token")
 

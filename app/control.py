@@ -11,14 +11,15 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from app import attempts, drawings, exports, importing, outcome
-from app.drawings import Drawing, DrawRequest
-from app.engines import Engine, Need, Running, Waiting, job_name, open_engine, split_name
-from app.exports import Export
-from app.importing import Import
-from app.order import Order
+from app.orders import drawings, exports, importing
+from app.orders.drawings import Drawing, DrawRequest
+from app.orders.exports import Export
+from app.orders.importing import Import
+from app.orders.order import Order
+from app.work import attempts, outcome
+from app.work.engines import Engine, Need, Running, Waiting, job_name, open_engine, split_name
 from training.errors import BadInput
-from training.run import Run
+from training.runs.run import Run
 
 
 def start(data: Path, run: Run, need: Need | None = None, engine: Engine | None = None) -> str | None:

@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 import delora
-from training import guard
+from training.base import guard
 
 guard.prepare()  # a torchvision that does not match torch would end peft's import
 import peft  # noqa: E402

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 import assets
 import delora
 from delora import export
-from training import guard
+from training.base import guard
 
 guard.prepare()  # a torchvision that does not match torch would end diffusers' import
 import peft  # noqa: E402

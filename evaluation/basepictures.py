@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evaluation.pictures import read_pictures, write_picture
-from training import atomic, precision, sample
+from training import atomic, sample
+from training.base import precision
 from training.errors import from_os_error
-from training.run import Run
+from training.runs.run import Run
 
 
 def base_pictures(

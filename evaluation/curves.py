@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from evaluation.plots import Series, line_plot
 from evaluation.recommend import OBEYS
 from evaluation.scorebook import ScoreBook
-from training.run import Run
+from training.runs.run import Run
 
 LIMIT_WORDS = (
     "Training moves {count} layers away from the base model. No layer can go past its limit; {reach}"

@@ -29,7 +29,7 @@ class Encoder:
     """
 
     def __init__(self, kind: str, ref: str, name: str, folder: Path, device: str = "cpu"):
-        from training import guard
+        from training.base import guard
 
         guard.prepare()
         from PIL import Image
@@ -149,7 +149,7 @@ def _find(kind: str, ref: str, data: Path | None) -> tuple[Path, str]:
     if Path(ref).is_dir():
         return Path(ref).resolve(), Path(ref).name
     if ref in (kind, PAPER[kind]):
-        from training import catalog
+        from training.base import catalog
 
         if data is not None and (folder := catalog.home(data, kind)).is_dir():
             return folder, PAPER[kind]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from evaluation import samplesubjects
 from evaluation.subject_table import Study, finish, named_right
-from training import models
 from training.atomic import write_text
+from training.base import models
 
 SUBJECTS = "jeep,parrot"
 HEAD = (

@@ -9,7 +9,7 @@ from evaluation import curves
 from evaluation.pictures import read_pictures
 from evaluation.scorebook import ScoreBook
 from training.atomic import write_text
-from training.run import Run
+from training.runs.run import Run
 
 STYLE = """
 :root { color-scheme: light dark; }

@@ -7,7 +7,7 @@ from evaluation import encoders, prompts
 from evaluation.pictures import read_pictures
 from evaluation.scorebook import ScoreBook
 from evaluation.subject import Judge
-from training.run import Run
+from training.runs.run import Run
 
 TOY_ON_TOY = "Scored by the built-in model's own small judges; do not compare these figures with published ones."
 TOY_ON_REAL = (
@@ -19,7 +19,7 @@ TOY_ON_REAL = (
 
 def default_judges(embedded: bool, data: Path) -> tuple[str, str]:
     """References of DINO and CLIP for a base model: the paper's for any real one if downloaded, else the built-in."""
-    from training import catalog
+    from training.base import catalog
 
     if not embedded and all(catalog.home(data, kind).is_dir() for kind in ("dino", "clip")):
         return encoders.PAPER["dino"], encoders.PAPER["clip"]

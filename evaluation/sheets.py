@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from evaluation.pictures import read_pictures
-from training.run import Run
+from training.runs.run import Run
 from training.spec import fill
 
 GAP_PX = 6

@@ -14,18 +14,20 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation import prompts, samplesubjects
-from evaluation.basepictures import draw_base
+from evaluation import prompts, samplesubjects, tasks
 from evaluation.pictures import read_pictures
-from evaluation.runscores import RunScorer
 from evaluation.samplesubjects import SampleSubject
 from evaluation.sheets import subject_sheet
 from evaluation.subject import zero_shot
-from training import loop, models, presets, rundir, sample, subjects
+from evaluation.tasks.task import Scorer
+from training import loop, presets
 from training.atomic import write_text
+from training.base import models
 from training.errors import RunFailed, Stopped
-from training.run import Run
+from training.runs import rundir
+from training.runs.run import Run
 from training.spec import fill
+from training.subject import intake
 
 METHODS = ("lora", "delora")
 SEEDS = (0, 1, 2, 3)
@@ -78,20 +80,21 @@ class Study:
         spec = spec.model_copy(update={"save_every": spec.steps // self.saves})
         cleaned = self.folder / "pictures" / subject.name
         if not cleaned.is_dir():
-            subjects.prepare(subject.pictures, cleaned, spec.resolution or caps.size_px)
+            intake.prepare(subject.pictures, cleaned, spec.resolution or caps.size_px)
         return rundir.create(self.data, spec, sorted(cleaned.glob("*.png")))
 
 
-def finish(run: Run, base, data: Path) -> RunScorer:
+def finish(run: Run, base, data: Path) -> Scorer:
     """Train, draw and score what is left of a run. Raises Stopped or RunFailed where it does not reach its end."""
-    scorer = RunScorer(run, base.capabilities.embedded, data)
-    draw_base(run, base, data)
+    task = tasks.of(run.spec)
+    scorer = task.scorer(run, base.capabilities.embedded, data)
+    task.draw_base(run, base, data)
     if run.state().name != "done":
 
         def on_save(step: int, adapter) -> None:
-            sample.draw(run, base, adapter, step)
+            task.draw(run, base, adapter, step)
 
-        outcome = loop.train(run, base, on_save=on_save, data=data)
+        outcome = loop.train(run, base, task.take_in, on_save=on_save, data=data)
         if outcome == "stopped":
             raise Stopped("The study was stopped.", "Start it again with the same --out to go on.")
         if outcome != "done":

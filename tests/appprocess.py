@@ -67,7 +67,7 @@ class App:
 
     def runs(self) -> list:
         """The runs there are, newest first."""
-        from training import rundir
+        from training.runs import rundir
 
         return rundir.list_runs(self.data)
 

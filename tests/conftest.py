@@ -5,7 +5,7 @@ import tinyjudges
 import tinymodels
 import tinypipeline
 
-from training import guard
+from training.base import guard
 
 guard.prepare()  # before any test module's first import of diffusers, transformers or peft
 
@@ -38,6 +38,6 @@ def tiny_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_base(tiny_folder, tmp_path_factory):
     """The same, loaded. Tests must leave it without adapters."""
-    from training import models
+    from training.base import models
 
     return models.load_base(str(tiny_folder), data=tmp_path_factory.mktemp("data"))

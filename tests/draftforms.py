@@ -2,7 +2,7 @@
 
 from badpictures import colourful
 
-from app import draft
+from app.drafts import draft
 
 
 def fill(empty, uploads, **fields):

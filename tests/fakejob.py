@@ -20,22 +20,22 @@ def settings(run_path: Path) -> dict:
 
 
 def command(run, attempt: int) -> list[str]:
-    """The command of a job, in place of `app.launch.training_command`."""
+    """The command of a job, in place of `app.work.launch.training_command`."""
     if settings(run.path).get("broken"):
         return [sys.executable, "-c", "raise SystemExit('no such module: torch')"]
     return [sys.executable, __file__, "job", str(run.path), str(attempt)]
 
 
 def job(path: Path, lease=None) -> str:
-    """What `app.job.run_job` would do, without a model."""
+    """What `app.work.job.run_job` would do, without a model."""
     import signal
     import subprocess
 
-    from app import attempts
-    from app.job import waiting
-    from training.run import Run
-    from training.signals import stop_on_signals
-    from training.states import this_process
+    from app.work import attempts
+    from app.work.job import waiting
+    from training.runs.run import Run
+    from training.runs.signals import stop_on_signals
+    from training.runs.states import this_process
 
     run, how = attempts.take(Run(path)), settings(path)
     if how.get("deaf"):
@@ -69,16 +69,17 @@ def job(path: Path, lease=None) -> str:
 def main(verb: str, path: str, attempt: str = "0") -> int:
     """Be the worker or the job."""
     if verb == "job":
-        from app import entry
+        from app.work import entry
 
         return entry.main(Path(path), int(attempt), job)
     import logging
 
-    from app.worker import Worker
+    from app.orders.drawer_process import DrawerProcess
+    from app.work.worker import Worker
 
     logging.basicConfig(level=logging.INFO)
     fakes = {"generate": lambda drawing, n: (Path(path) / f"{drawing}.{n}.drawn").touch()}
-    Worker(Path(path), command, fakes if verb == "worker" else None).run()
+    Worker(Path(path), DrawerProcess, command, fakes if verb == "worker" else None).run()
     return 0
 
 

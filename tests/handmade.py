@@ -7,17 +7,18 @@ from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
-from app.imported import ImportedAdapter
+from app.adapters.imported import ImportedAdapter
 from evaluation.scorebook import ScoreBook
 from evaluation.subject import Scores
-from training import presets, rundir
-from training.run import Run
+from training import presets
+from training.runs import rundir
+from training.runs.run import Run
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
     "53de0000000c4944415408d763f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
 )
-CAUSES = {  # what the training loop and app.outcome write
+CAUSES = {  # what the training loop and app.work.outcome write
     "nan": (
         "The numbers broke down at step 9 (NaN), so training ended itself. The broken step was not saved. Step 8 is "
         "good and can be used.",

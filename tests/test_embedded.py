@@ -9,7 +9,7 @@ from PIL import Image
 
 import assets
 from evaluation import encoders
-from training import guard
+from training.base import guard
 from training.pretrain.world import article
 
 guard.prepare()

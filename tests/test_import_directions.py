@@ -11,6 +11,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ["delora", "training", "evaluation", "app"]
+# From the ground up: a room imports what stands before it, and itself. The longest name that fits is a file's room.
+FLOORS = {
+    "training": "errors atomic jsonfile base adapterspec spec presets runs sample step subject loop pretrain",
+    "app": """words adapters work orders control worker computer drafts actions
+        web.reading web.parts web.studio web.pages web commands cli""",
+}
 HEAVY = {
     "torch",
     "diffusers",
@@ -22,6 +28,31 @@ HEAVY = {
     "huggingface_hub",
     "pandas",
 }
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the four rooms by its dotted name."""
+    files = [file.relative_to(ROOT) for room in ROOMS for file in (ROOT / room).rglob("*.py")]
+    return {".".join(file.with_suffix("").parts).removesuffix(".__init__"): ROOT / file for file in files}
+
+
+def arrows(known: dict[str, Path]) -> dict[str, set[str]]:
+    """module -> the modules of ours that it imports, anywhere in it."""
+    found: dict[str, set[str]] = {}
+    for name, file in known.items():
+        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+        found[name] = set()
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                found[name] |= {alias.name for alias in node.names} & known.keys()
+            elif isinstance(node, ast.ImportFrom):
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+                origin = ".".join([*parents, *([node.module] if node.module else [])])
+                for alias in node.names:
+                    inner = f"{origin}.{alias.name}"
+                    found[name] |= {inner if inner in known else origin} & known.keys()
+        found[name].discard(name)
+    return found
 
 
 def imported(file: Path) -> Iterator[tuple[str, int]]:
@@ -45,6 +76,47 @@ def test_no_room_imports_from_above(room):
     assert not faults
 
 
+@pytest.mark.parametrize("room", ["training", "app"])
+def test_inside_a_room_no_import_runs_up(room):
+    floors = FLOORS[room].split()
+
+    def floor(name: str) -> int:
+        inner = name.removeprefix(f"{room}.")
+        fitting = [place for place in floors if inner == place or inner.startswith(f"{place}.")]
+        assert fitting, f"{name} has no place in FLOORS"
+        return floors.index(max(fitting, key=len))
+
+    known = modules()
+    own = [name for name in known if name.startswith(f"{room}.")]
+    up = [
+        f"{name} imports {other}"
+        for name, others in arrows(known).items()
+        for other in others
+        if {name, other} <= set(own) and floor(other) > floor(name)
+    ]
+    assert not up
+
+
+def test_no_two_files_import_each_other_even_round_corners():
+    known = modules()
+    # A package's __init__ is where its parts meet; what they import of it by name is the part itself.
+    left = {
+        name: {other for other in others if known[other].name != "__init__.py"}
+        for name, others in arrows(known).items()
+    }
+    while free := [name for name, others in left.items() if not others & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, "these are in a circle, or lead into one"
+
+
+def test_no_room_has_more_files_side_by_side_than_one_takes_in():
+    rooms = {file.parent for file in modules().values()}
+    inside = [room for room in rooms if room.relative_to(ROOT).parts[0] in ("app", "training")]
+    crowds = {str(room.relative_to(ROOT)): len(list(room.glob("[!_]*.py"))) for room in inside}
+    assert {name: count for name, count in crowds.items() if count > 14} == {}
+
+
 def test_delora_knows_only_torch_safetensors_and_the_standard_library():
     allowed = sys.stdlib_module_names | {"torch", "safetensors", "delora"}
     faults = [
@@ -60,13 +132,13 @@ def test_delora_knows_only_torch_safetensors_and_the_standard_library():
     "module",
     [
         "app.cli",
-        "app.doctor",
-        "training.catalog",
+        "app.computer.doctor",
+        "training.base.catalog",
         "training.errors",
-        "training.guard",
-        "training.hub",
-        "training.models",
-        "training.rundir",
+        "training.base.guard",
+        "training.base.hub",
+        "training.base.models",
+        "training.runs.rundir",
         "training.spec",
     ],
 )

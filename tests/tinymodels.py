@@ -24,7 +24,7 @@ def config(folder: Path) -> Path:
 
 def modules(folder: Path, seed: int = 0) -> dict:
     """unet, vae and text_encoder with random weights for the configs in `folder`."""
-    from training import guard
+    from training.base import guard
 
     guard.prepare()
     import torch

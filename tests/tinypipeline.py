@@ -41,7 +41,7 @@ SCHEDULER = {
 
 def build(folder: Path, prediction_type: str = "v_prediction", seed: int = 0) -> Path:
     """Write the pipeline's folder and return it."""
-    from training import guard
+    from training.base import guard
 
     guard.prepare()
     import torch
@@ -118,9 +118,10 @@ def spec(folder: Path, **changes):
 
 def run(data: Path, folder: Path, **changes):
     """A queued run on the model in `folder` with three pictures."""
-    from training import rundir, subjects
+    from training.runs import rundir
+    from training.subject import intake
 
     run_spec = spec(folder, **changes)
     cleaned = data / f"cleaned-{len(rundir.list_runs(data))}"
-    pictures = subjects.prepare(photos(data / "photos"), cleaned, SIZE_PX)
+    pictures = intake.prepare(photos(data / "photos"), cleaned, SIZE_PX)
     return rundir.create(data, run_spec, pictures)

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Locator, Page, expect
 
 import assets
-from app.problem import anchor
+from app.drafts.problem import anchor
 
 SAMPLE = [str(path) for path in sorted(assets.path("subjects", "jeep").glob("*.png"))[:4]]
 SMALL = {  # a whole run in seconds

@@ -13,9 +13,9 @@ import fakejob
 import psutil
 
 from app import control
-from app.engines.local import LocalEngine
-from training import rundir
-from training.run import Run
+from app.work.engines.local import LocalEngine
+from training.runs import rundir
+from training.runs.run import Run
 from training.spec import RunSpec
 
 WAIT_SECONDS = 120  # the machine may be busy; nothing waits nearly this long when it works

@@ -19,16 +19,21 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from training import atomic, checkpoint, dreambooth, lifecycle, memory, precision, priors, shortage
+from training import atomic
+from training.base import precision
 from training.errors import BadInput, RunFailed, Stopped, StudioError, Superseded
-from training.run import Follower, Run
-from training.signals import stop_on_signals
-from training.trainer import Trainer
+from training.runs import checkpoint, shortage
+from training.runs.run import Follower, Run
+from training.runs.signals import stop_on_signals
+from training.step import lifecycle, memory
+from training.step.trainer import Trainer
+from training.subject import dreambooth
 
 if TYPE_CHECKING:
     from delora import Adapter
-    from training.models import BaseModel
+    from training.base.models import BaseModel
     from training.spec import RunSpec
+    from training.step.objective import TakeIn
 
 BEAT_SECONDS = 2.0
 GEOMETRY_POINTS = 30  # over a run; each costs about a twentieth of a step
@@ -56,6 +61,7 @@ class Progress:
 def train(
     run: Run,
     base: BaseModel,
+    take_in: TakeIn = dreambooth.take_in,
     *,
     on_save: Callable[[int, Adapter], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -67,6 +73,7 @@ def train(
     request, Ctrl-C or SIGTERM (a save is written first), and in failed with cause and remedy otherwise.
 
     Args:
+        take_in: makes the objective of what the run teaches; a subject's, if nothing is said.
         on_save: called as on_save(step, adapter) after each save, with the adapter attached: draws and scores. After a
             resume it is called once more for the save that training goes on from, so what it writes must be allowed
             to be there already.
@@ -83,7 +90,7 @@ def train(
             run.begin_attempt()
         lifecycle.take_up(run)
         try:
-            outcome = _Loop(run, base, on_save, progress, data or run.path.parent.parent).go()
+            outcome = _Loop(run, base, take_in, on_save, progress, data or run.path.parent.parent).go()
         except Superseded:
             raise
         except Stopped:
@@ -103,11 +110,11 @@ def train(
 class _Loop:
     """One call of `train`."""
 
-    def __init__(self, run: Run, base: BaseModel, on_save, progress, data: Path):
-        self.run, self.base, self.data = run, base, data
+    def __init__(self, run: Run, base: BaseModel, take_in: TakeIn, on_save, progress, data: Path):
+        self.run, self.base, self.take_in, self.data = run, base, take_in, data
         self.on_save, self.report = on_save, progress
         self.spec: RunSpec = run.spec
-        self.last_beat = 0.0
+        self.last_beat, self.phase = 0.0, ""
         self.recent: deque[float] = deque(maxlen=20)
         mixed_precision = precision.choose(self.spec.mixed_precision, base.unet.device)
         self.accelerator = precision.accelerator(mixed_precision, base.unet.device)
@@ -145,14 +152,7 @@ class _Loop:
             if self.accelerator.is_main_process:
                 (run.path / "checkpoints").mkdir(exist_ok=True)
                 atomic.sweep(run.path / "checkpoints")
-            paths = []
-            if spec.with_prior:
-                self._enter("class pictures")
-                paths = priors.class_pictures(
-                    base, spec, self.data, progress=self._count_pictures, stop=run.stop_requested
-                )
-                self._enter("prepare")
-            objective = dreambooth.prepare(base, spec, run.pictures(), paths)
+            objective = self.take_in(run, base, self.data, self)
         return Trainer(run, base, objective, plan, self.accelerator)
 
     def _train(self, trainer: Trainer) -> Outcome:
@@ -236,13 +236,22 @@ class _Loop:
     def _enter(self, phase: str, **changes) -> None:
         self.run.beat(phase=phase, steps=self.spec.steps, **changes)
         self.run.append_event({"kind": "phase", "phase": phase})
+        self.phase = phase
         if self.report:
             self.report(Progress(changes.get("step", 0), self.spec.steps, None, None, phase))
 
-    def _count_pictures(self, done: int, wanted: int) -> None:
+    # A `Watch` while data is taken in
+
+    def enter(self, phase: str) -> None:
+        self._enter(phase)
+
+    def count(self, done: int, wanted: int) -> None:
         self._beat()
         if self.report:
-            self.report(Progress(done, wanted, None, None, "class pictures"))
+            self.report(Progress(done, wanted, None, None, self.phase))
+
+    def stop_requested(self) -> bool:
+        return self.run.stop_requested()
 
     def _beat(self, **changes) -> None:
         if time.monotonic() - self.last_beat > BEAT_SECONDS:

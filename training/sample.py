@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from training import atomic, codec, precision
+from training import atomic
+from training.base import codec, precision
 from training.errors import BadInput, from_os_error
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from delora import Adapter
-    from training.models import BaseModel
-    from training.run import Run
+    from training.base.models import BaseModel
+    from training.runs.run import Run
 
 
 SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {  # name -> diffusers' class, its options

@@ -20,6 +20,6 @@ def app(
     data: Data = default_data(),
 ) -> None:
     """Personalize Stable Diffusion in the browser. Ctrl-C saves what is training and stops it."""
-    from app.server import serve
+    from app.web.server import serve
 
     serve(data, host=host, port=port, auth=auth or [], browser=browser)

@@ -72,7 +72,7 @@ def answer(as_json: bool, document: Any, words: str) -> None:
 @contextlib.contextmanager
 def on_device(data: Path, who: str) -> Iterator[None]:
     """Hold the device of the data folder while inside, as `who` for those who wait; waiting is told on stderr."""
-    from app import devices
+    from app.work import devices
 
     told = ""
 

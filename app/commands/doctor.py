@@ -11,7 +11,7 @@ def doctor(data: Data = default_data(), as_json: Json = False) -> None:
 
     Exit code 0 when the main job can run here, 3 when something it needs is missing.
     """
-    from app.doctor import examine
+    from app.computer.doctor import examine
 
     findings = examine(data)
     signs = {"good": "ok  ", "note": "note", "bad": "MISSING"}

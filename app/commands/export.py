@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from app.adapters.exporting import ABOUT, CHECKED, FORMATS, USES, exact_formats, file_name
+from app.adapters.exporting import export as write_export
 from app.commands.common import Data, Json, answer, command, default_data, on_device
-from app.exporting import ABOUT, CHECKED, FORMATS, USES, exact_formats, file_name
-from app.exporting import export as write_export
-from training import rundir
 from training.errors import BadInput
+from training.runs import rundir
 
 
 @command
@@ -45,8 +45,9 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a save of a run as a file for ComfyUI, AUTOMATIC1111, diffusers or PEFT, and check that it loads back."""
-    from app import exports, sources
-    from app.saves import best_step, check_step, open_base, open_save
+    from app.adapters import sources
+    from app.adapters.saves import best_step, check_step, open_base, open_save
+    from app.orders import exports
     from evaluation.loadback import load_back
 
     run = rundir.open_run(data, run_id)

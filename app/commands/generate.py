@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from app import sources
+from app.adapters import sources
+from app.adapters.sources import Source
 from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device
-from app.drawrequest import Sampler
+from app.orders.request import Sampler
 from training.errors import BadInput
 from training.spec import PLACEHOLDER, fill
 
@@ -48,27 +49,14 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Draw pictures. They are PNGs that carry their prompt, seed and settings."""
-    if run_id and adapter_ref:
-        raise BadInput("--run and --adapter were both given.", "Give one of them, and the other with --also.", "run")
-    source = None
-    if run_id or adapter_ref:
-        source = sources.of_run(data, run_id, step) if run_id else sources.of_adapter(data, adapter_ref)
-    more = [(sources.find(data, ref), share) for ref, share in map(sources.with_strength, also or [])]
-    if not (source and source.trigger) and any(PLACEHOLDER in prompt for prompt in prompts):
-        raise BadInput("A prompt holds {subject} but no run was named.", "Give --run, or write the words themselves.")
-    prompts = [fill(prompt, source.trigger) if source and source.trigger else prompt for prompt in prompts]
-
-    from app.saves import open_base
-    from evaluation.pictures import write_picture
-    from training import sample
-
-    first = source or (more[0][0] if more else None)
+    source, more = _sources(data, run_id, step, adapter_ref, also or [])
+    prompts = _filled(prompts, source)
+    seeds = list(range(seed, seed + count))
+    sampling = {"steps": steps, "guidance": guidance, "negative": negative, "sampler": sampler}
     with on_device(data, f"delora generate: drawing {len(prompts) * count} pictures"):
-        base = open_base(base_ref or (first.base if first else "embedded"), data)
-        adapter = source.attach(base) if source else None
-        for i, (other, share) in enumerate(more):
-            other.attach(base, f"also-{i}").strength = share
-        seeds = list(range(seed, seed + count))
+        base, adapter = _attached(data, base_ref, source, more)
+        from training import sample
+
         with Bars(quiet=as_json) as bars:
             images = sample.generate(
                 base,
@@ -76,27 +64,61 @@ def generate(
                 seeds,
                 adapter=adapter,
                 strength=strength,
-                steps=steps,
-                guidance=guidance,
-                negative=negative,
+                **sampling,
                 batch=batch,
                 size=size,
-                sampler=sampler,
                 progress=lambda done, total: bars.show("draw", done, total),
             )
-    out.mkdir(parents=True, exist_ok=True)
-    settings = {"steps": steps, "guidance": guidance, "negative": negative, "sampler": sampler}
-    settings |= source.facts if source else {}
+    settings = {**sampling, **(source.facts if source else {})}
     if more:
         settings["also"] = [{**other.facts, "strength": share} for other, share in more]
-    paths = []
-    for i, image in enumerate(images):
-        prompt, own_seed = prompts[i // count], seeds[i % count]
-        facts = {"prompt": prompt, "seed": own_seed, **settings, "base": base.name, "strength": strength}
-        paths.append(_free(out, f"{i // count:02d}-{own_seed:05d}"))
-        write_picture(image, paths[-1], facts)
+    paths = _written(out, images, prompts, seeds, {**settings, "base": base.name, "strength": strength})
     document = {"pictures": [str(path) for path in paths], "prompts": prompts, "seeds": seeds, **settings}
     answer(as_json, document, "\n".join(map(str, paths)))
+
+
+def _sources(
+    data: Path, run_id: str | None, step: int | None, adapter_ref: str | None, also: list[str]
+) -> tuple[Source | None, list[tuple[Source, float]]]:
+    """What to draw with, and the further adapters with their strengths."""
+    if run_id and adapter_ref:
+        raise BadInput("--run and --adapter were both given.", "Give one of them, and the other with --also.", "run")
+    source = None
+    if run_id or adapter_ref:
+        source = sources.of_run(data, run_id, step) if run_id else sources.of_adapter(data, adapter_ref)
+    return source, [(sources.find(data, ref), share) for ref, share in map(sources.with_strength, also)]
+
+
+def _filled(prompts: list[str], source: Source | None) -> list[str]:
+    """The prompts with the words of what is drawn with in place of {subject}."""
+    if not (source and source.trigger) and any(PLACEHOLDER in prompt for prompt in prompts):
+        raise BadInput("A prompt holds {subject} but no run was named.", "Give --run, or write the words themselves.")
+    return [fill(prompt, source.trigger) if source and source.trigger else prompt for prompt in prompts]
+
+
+def _attached(data: Path, base_ref: str | None, source: Source | None, more: list[tuple[Source, float]]) -> tuple:
+    """The base model with every adapter on it, and the one whose strength is drawn with."""
+    from app.adapters.saves import open_base
+
+    first = source or (more[0][0] if more else None)
+    base = open_base(base_ref or (first.base if first else "embedded"), data)
+    adapter = source.attach(base) if source else None
+    for i, (other, share) in enumerate(more):
+        other.attach(base, f"also-{i}").strength = share
+    return base, adapter
+
+
+def _written(out: Path, images: list, prompts: list[str], seeds: list[int], facts: dict) -> list[Path]:
+    """The pictures, prompt by prompt, as PNGs in the folder `out`."""
+    from evaluation.pictures import write_picture
+
+    out.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for i, image in enumerate(images):
+        prompt, seed = prompts[i // len(seeds)], seeds[i % len(seeds)]
+        paths.append(_free(out, f"{i // len(seeds):02d}-{seed:05d}"))
+        write_picture(image, paths[-1], {"prompt": prompt, "seed": seed, **facts})
+    return paths
 
 
 def _free(folder: Path, stem: str) -> Path:

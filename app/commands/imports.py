@@ -37,7 +37,7 @@ def import_lora(
     """Import a LoRA file, to draw with it and to combine it with your own adapters; or see to those imported."""
     from dataclasses import asdict
 
-    from app import imported
+    from app.adapters import imported
 
     if listed:
         adapters = imported.list_imported(data)

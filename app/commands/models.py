@@ -15,7 +15,7 @@ Name = Annotated[str, typer.Argument(help="sd15, dino, clip, controlnet-seg or u
 @command
 def list_models(data: Data = default_data(), as_json: Json = False) -> None:
     """List the models that are here and the ones that can be downloaded."""
-    from training import catalog, models
+    from training.base import catalog, models
 
     here = models.installed(data)
     rows = [[m.name, m.kind, m.words, m.licence] for m in here]
@@ -34,7 +34,7 @@ def list_models(data: Data = default_data(), as_json: Json = False) -> None:
 @command
 def get(name: Name, data: Data = default_data(), as_json: Json = False) -> None:
     """Download a model at its pinned commit; goes on where an earlier try stopped."""
-    from training import catalog, hub
+    from training.base import catalog, hub
 
     known = catalog.CATALOG.get(name)
     with Bars(quiet=as_json) as bars:
@@ -54,7 +54,7 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Remember a model of your own under a name; nothing is copied."""
-    from training import hub
+    from training.base import hub
 
     name = hub.add(path, data, name)
     answer(as_json, {"name": name, "path": str(path)}, f"Added. Use it with `delora train --base {name}`.")
@@ -64,7 +64,7 @@ def add(
 @command
 def remove(name: Name, data: Data = default_data(), as_json: Json = False) -> None:
     """Delete a downloaded model, or forget one of your own (its files stay)."""
-    from training import hub
+    from training.base import hub
 
     words = hub.remove(name, data)
     answer(as_json, {"name": name, "words": words}, words)

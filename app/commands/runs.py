@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from app import damaged, remove
 from app.commands.common import Data, Json, answer, command, default_data, table
-from training import rundir
+from app.computer import damaged, remove
 from training.errors import StudioError
+from training.runs import rundir
 
 app = typer.Typer(no_args_is_help=True, help="List, show, report on and delete runs.")
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id (or the path of its folder).")]

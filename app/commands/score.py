@@ -9,7 +9,7 @@ import typer
 from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device
 from app.commands.runs import score_table
 from training.errors import BadInput
-from training.rundir import open_run
+from training.runs.rundir import open_run
 from training.spec import fill
 
 
@@ -52,11 +52,11 @@ def score(
         answer(as_json, document, f"{words} ({document['pictures']} pictures).")
         return
     from evaluation.runscores import RunScorer, default_judges
-    from training import models
+    from training.base import models
 
     if adapter is not None:
-        from app import sources
-        from app.benchmark import of_adapter
+        from app.adapters import sources
+        from app.adapters.benchmark import of_adapter
 
         if not class_word.strip():
             raise BadInput("--class-word is not given.", "Say what the subject is: dog, car, shoe.", field="class_word")
@@ -75,7 +75,7 @@ def score(
             document = run.scores()
             words = f"{score_table(document)}\n\n{document['recommendation']['reason']}"
         else:
-            from app.benchmark import of_run
+            from app.adapters.benchmark import of_run
 
             document, words = _benchmark(of_run(run, data, step), scorer.judge, benchmark, seeds, data, as_json)
     answer(as_json, document, words)
@@ -83,7 +83,7 @@ def score(
 
 def _benchmark(contestant, judge, kind: str, seeds: int, data: Path, quiet: bool) -> tuple[dict, str]:
     """The benchmark's document and what to say of it."""
-    from app.benchmark import benchmark
+    from app.adapters.benchmark import benchmark
 
     with Bars(quiet=quiet) as bars:
         path, document = benchmark(contestant, judge, kind, seeds, data, bars.show)
@@ -98,7 +98,7 @@ def judge_of(real: Path | None, dino: str | None, clip: str | None, data: Path, 
     from evaluation import encoders, prompts
     from evaluation.pictures import read_pictures
     from evaluation.subject import Judge
-    from training.subjects import expand
+    from training.subject.intake import expand
 
     if real is None:
         raise BadInput("--real is not given.", "Name the folder of the real pictures.", field="real")
@@ -117,7 +117,7 @@ def score_folder(pictures: Path, judge, prompt: str, token: str) -> dict:
     A picture's prompt is the one it carries (as `delora generate` writes it) without the token, or else `prompt`.
     """
     from evaluation.pictures import read_facts, read_pictures
-    from training.subjects import expand
+    from training.subject.intake import expand
 
     files = [path for path in expand([pictures]) if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")]
     if not files:

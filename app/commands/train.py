@@ -10,8 +10,8 @@ import typer
 from app.commands.common import Bars, Data, Json, answer, command, default_data, words_for_notes
 from app.commands.options import spec_parameters, spec_values
 from training.errors import BadInput, MissingModel, RunFailed, Stopped
-from training.run import Run
-from training.rundir import create, open_run
+from training.runs.run import Run
+from training.runs.rundir import create, open_run
 
 OWN = {
     "pictures": Annotated[
@@ -70,21 +70,24 @@ def new_run(pictures: list[Path], values: dict[str, Any], effort: str, data: Pat
     Raises:
         BadInput, MissingModel: naming the field or file that is wrong.
     """
-    from training import models, presets, subjects, validate
+    from evaluation import tasks
+    from training import presets
+    from training.base import models
+    from training.subject import intake
 
     ref = values.get("base", "embedded")
     caps = models.describe(ref, data)
     method = values.get("adapter", {}).get("method", "delora")
     spec = presets.make_spec("embedded" if caps.embedded else "sd", method, effort, **values)
-    files = subjects.expand(pictures)
+    files = intake.expand(pictures)
     size_px = spec.resolution or caps.size_px
     with tempfile.TemporaryDirectory() as beside:
-        cleaned = subjects.prepare(files, Path(beside) / "dataset", size_px)
+        cleaned = intake.prepare(files, Path(beside) / "dataset", size_px)
         words_for_notes(_verdicts(files, size_px))
-        from app.saves import open_base
+        from app.adapters.saves import open_base
 
         base = open_base(spec.base, data, spec.mixed_precision)
-        words_for_notes(validate.validate(spec, base))
+        words_for_notes(tasks.of(spec).check(spec, base))
         return create(data, spec, cleaned), base
 
 
@@ -99,9 +102,9 @@ def finish(
     Raises:
         Stopped, RunFailed: the run did not reach its end; says how to go on.
     """
-    from app import attempts, devices, entry
-    from app.job import JobProgress, phase_seconds, run_job
-    from training.signals import stop_on_signals
+    from app.work import attempts, devices, entry
+    from app.work.job import JobProgress, phase_seconds, run_job
+    from training.runs.signals import stop_on_signals
 
     told = False
     with Bars(quiet=as_json) as bars, stop_on_signals(run):
@@ -148,7 +151,7 @@ def _raise_unless_done(run: Run, code: int) -> None:
 
 def result(run: Run) -> dict:
     """What a finished run made: its folder, scores, recommendation and files."""
-    from app.exporting import read_record
+    from app.adapters.exporting import read_record
 
     scores, record = run.scores(), read_record(run)
     step = record["step"]
@@ -168,8 +171,8 @@ def result(run: Run) -> dict:
 
 def result_words(document: dict) -> str:
     """The end of a run in sentences."""
+    from app.adapters.exporting import main_file
     from app.commands.runs import percent
-    from app.exporting import main_file
 
     scores, file = document["scores"], main_file(document["files"])
     share = scores["clip_t_share"]
@@ -208,11 +211,11 @@ def _checked(check: dict | None) -> str:
 
 def _verdicts(files: list[Path], size_px: int) -> list[str]:
     """What is worth knowing about pictures that can be used but are not good."""
-    from training import subjects
+    from training.subject import intake
 
-    verdicts = subjects.inspect_all(files, size_px)
+    verdicts = intake.inspect_all(files, size_px)
     words = [f"{file.name}: {v.words}" for file, v in zip(files, verdicts, strict=True) if v.kind != "good"]
-    warning = subjects.background_warning(files)
+    warning = intake.background_warning(files)
     return [*words, warning] if warning else words
 
 

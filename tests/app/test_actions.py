@@ -3,10 +3,12 @@
 import pytest
 from badpictures import colourful
 
-from app import actions, draft
-from app.engines.local import LocalEngine
-from training import presets, rundir
+from app import actions
+from app.drafts import draft
+from app.work.engines.local import LocalEngine
+from training import presets
 from training.errors import BadInput
+from training.runs import rundir
 
 
 @pytest.fixture

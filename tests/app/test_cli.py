@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from app import benchmark
+from app.adapters import benchmark
 from app.cli import cli
-from training import rundir
+from training.runs import rundir
 
 QUICK = ["--steps", "2", "--save-every", "2", "--batch-size", "1", "--class-pictures", "2", "--class-steps", "1"]
 QUICK += ["--sample-steps", "1", "--prompt", "a {subject} in the snow", "--sample-seed", "0", "--rank", "2"]

@@ -7,7 +7,7 @@ import torch
 import walks
 from playwright.sync_api import expect
 
-from training.run import Run
+from training.runs.run import Run
 
 
 def test_from_four_pictures_to_a_file_that_stock_diffusers_opens(app, page):
@@ -44,7 +44,7 @@ def _same_picture(run: Run, file):
     from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
     import assets
-    from app import saves
+    from app.adapters import saves
     from training import sample
 
     base = saves.open_base("embedded", run.path.parent.parent, "no")

@@ -11,9 +11,12 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
-from app import damaged, draft, drawings, imported
-from app.drawrequest import parse_request
-from app.remove import remove_run
+from app.adapters import imported
+from app.computer import damaged
+from app.computer.remove import remove_run
+from app.drafts import draft
+from app.orders import drawings
+from app.orders.request import parse_request
 from evaluation.pictures import write_picture
 from training.atomic import remove_folder
 

@@ -8,8 +8,9 @@ import walks
 from appprocess import App
 from playwright.sync_api import expect
 
-from app import actions, draft
-from training.run import Run
+from app import actions
+from app.drafts import draft
+from training.runs.run import Run
 
 LONG = {"steps": "60", "save_every": "5"}
 LOST = "This page has lost the app."
@@ -75,7 +76,7 @@ def test_a_killed_worker_takes_its_training_along_and_the_page_resumes_it(app, p
 def test_a_killed_training_is_interrupted_with_what_is_saved(app, page):
     run = Run(app.data / "runs" / walks.start(page, app.url, **LONG))
     app.until(lambda: run.latest_checkpoint())
-    for process in app.processes("app.entry"):
+    for process in app.processes("app.work.entry"):
         if "accelerate" not in " ".join(process.cmdline()):
             process.kill()
     walks.until_state(page, "Interrupted")

@@ -44,7 +44,7 @@ DORA = {
 
 @pytest.fixture(scope="module")
 def pipe(sd15_folder):
-    from training import guard
+    from training.base import guard
 
     guard.prepare()
     from diffusers import StableDiffusionPipeline
@@ -263,7 +263,7 @@ COUNTS = {
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_trainable_parameters_on_the_true_stable_diffusion_1_5(name):
-    from training import guard
+    from training.base import guard
 
     guard.prepare()
     from diffusers import UNet2DConditionModel

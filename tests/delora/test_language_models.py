@@ -22,7 +22,7 @@ def llama():
 
 @pytest.fixture(params=[roberta, llama], ids=["roberta", "llama"])
 def language_model(request):
-    from training import guard
+    from training.base import guard
 
     guard.prepare()
     torch.manual_seed(0)

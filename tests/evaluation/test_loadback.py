@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 import delora
 from delora.export import to_diffusers, to_kohya
 from evaluation.loadback import load_back
-from training.models import load_base
+from training.base.models import load_base
 
 
 @pytest.fixture

@@ -12,12 +12,16 @@ import torch
 from safetensors.torch import load_file
 
 import delora
-from training import checkpoint, loop, memory, precision, rundir, validate
+from training import loop
+from training.base import precision
 from training.errors import BadInput, Superseded
 from training.loop import Outcome
-from training.memory import Plan
-from training.run import Run
-from training.trainer import Trainer
+from training.runs import checkpoint, rundir
+from training.runs.run import Run
+from training.step import memory
+from training.step.memory import Plan
+from training.step.trainer import Trainer
+from training.subject import validate
 
 # Everything random at once (noise, posterior, timesteps, order, mirroring, dropout) and a schedule with time in it.
 EVERYTHING = {

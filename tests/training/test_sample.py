@@ -6,8 +6,9 @@ import tinypipeline
 import torch
 
 import delora
-from training import priors, sample
+from training import sample
 from training.errors import BadInput, Stopped
+from training.subject import priors
 
 PROMPTS = ("a dog in the snow", "a cat on the beach")
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 
 def main() -> None:
-    from training import loop, models
-    from training.run import Run
+    from training import loop
+    from training.base import models
+    from training.runs.run import Run
 
     run = Run(Path(sys.argv[2]))
     base = models.load_base(sys.argv[1], data=run.path.parent.parent)

@@ -1,5 +1,5 @@
 """How the embedded models were made: the world, the models, and one resumable command for each."""
 
-from training import guard
+from training.base import guard
 
 guard.prepare()  # every module below imports diffusers or transformers

@@ -1,0 +1,182 @@
+"""Adapters that came as LoRA files from elsewhere: data/adapters/<slug>/, a native file and what is known of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+
+from app.adapters.exporting import slug
+from training import atomic
+from training.errors import BadInput, from_os_error
+from training.spec import tidy_name
+
+FILE, RECORD = "adapter.safetensors", "adapter.json"
+
+
+@dataclass(frozen=True)
+class ImportedAdapter:
+    """One imported adapter, as adapter.json says.
+
+    Attributes:
+        slug: its folder's name, and what to give as `--adapter`.
+        trigger: the words that call the subject or style in a prompt; "" where none are known.
+        base: the base model that it was checked against.
+        method: lora, dora or dora-columns. layers: how many are adapted. rank: the largest.
+        left_out: what of the file is not used here, in words; "" for nothing.
+        source, sha256: name and hash of the file it came from. imported: when, ISO 8601.
+    """
+
+    slug: str
+    name: str
+    trigger: str
+    base: str
+    method: str
+    layers: int
+    rank: int
+    left_out: str
+    source: str
+    sha256: str
+    imported: str
+
+
+def folder(data: Path) -> Path:
+    """Where imported adapters lie."""
+    return data / "adapters"
+
+
+def path_of(data: Path, adapter: ImportedAdapter) -> Path:
+    """The adapter's native file."""
+    return folder(data) / adapter.slug / FILE
+
+
+def list_imported(data: Path) -> list[ImportedAdapter]:
+    """All imported adapters by name; folders without a readable record are passed over."""
+    found = [_read(record) for record in sorted(folder(data).glob(f"[!.]*/{RECORD}"))]
+    return sorted((adapter for adapter in found if adapter), key=lambda adapter: adapter.name.lower())
+
+
+def find(data: Path, ref: str) -> ImportedAdapter | None:
+    """The imported adapter of that slug or name."""
+    wanted = ref.strip().lower()
+    return next((a for a in list_imported(data) if wanted in (a.slug, a.name.lower())), None)
+
+
+def rename(data: Path, ref: str, name: str) -> ImportedAdapter:
+    """Call an imported adapter something else; its slug stays, so that commands and pictures still find it.
+
+    Raises BadInput where there is none, for no name or a long one, or one that another adapter has.
+    """
+    adapter, name = _known(data, ref), tidy_name(name)
+    if (other := find(data, name)) and other.slug != adapter.slug:
+        raise BadInput(f"There is already an imported adapter {other.name}.", "Choose another name.", field="name")
+    adapter = replace(adapter, name=name)
+    record = folder(data) / adapter.slug / RECORD
+    try:
+        atomic.write_text(record, _as_json(adapter))
+    except OSError as error:
+        raise from_os_error(error, record) from error
+    return adapter
+
+
+def remove(data: Path, ref: str) -> ImportedAdapter:
+    """Delete an imported adapter; the file it came from and what was drawn with it stay.
+
+    Raises BadInput where there is none.
+    """
+    adapter = _known(data, ref)
+    try:
+        atomic.remove_folder(folder(data) / adapter.slug)
+    except OSError as error:
+        raise from_os_error(error, folder(data) / adapter.slug) from error
+    return adapter
+
+
+def import_file(
+    file: Path, data: Path, *, name: str = "", trigger: str = "", base: str = "", ignore_others: bool = False
+) -> ImportedAdapter:
+    """Read a LoRA or DoRA file, check it against its base model, and keep it as a native adapter.
+
+    Args:
+        name, trigger, base: what is empty is taken from the file's header, then from its name; base is then sd15.
+        ignore_others: leave out what cannot be adapted here (text encoder, convolutions of a DoRA).
+
+    Raises:
+        BadInput: the file is no usable LoRA, does not fit the base model, or the name is taken.
+        MissingModel: the base model is not on this computer.
+    """
+    from delora.imports import HoldsOthers, attach_lora, read_lora
+
+    try:
+        lora = read_lora(file)
+    except ValueError as error:
+        raise BadInput(str(error), field="file") from error
+    head = lora.metadata
+    name = name.strip() or head.get("modelspec.title") or head.get("ss_output_name") or file.stem
+    place = folder(data) / slug(name)
+    if place.exists():
+        raise BadInput(f"There is already an imported adapter {place.name}.", "Choose another --name.", field="name")
+    from training.base import models
+
+    base = base or head.get("base", "sd15")
+    model = models.load_base(base, data=data)  # only to compare: on the processor, whoever has the graphics card
+    try:
+        adapter, left_out = attach_lora(model.unet, lora, ignore_others=ignore_others)
+    except HoldsOthers as error:
+        raise BadInput(str(error), "To use the rest all the same, add --ignore-others.", field="file") from error
+    except ValueError as error:
+        raise BadInput(str(error), "Name the base model it was made for with --base.", field="base") from error
+    with file.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    record = ImportedAdapter(
+        slug=place.name,
+        name=name,
+        trigger=trigger.strip() or head.get("modelspec.trigger_phrase", ""),
+        base=base,
+        method=adapter.config.method,
+        layers=len(adapter.layers),
+        rank=max(layer.A.shape[0] for layer in adapter.layers.values()),
+        left_out=left_out,
+        source=file.name,
+        sha256=sha256,
+        imported=datetime.now().astimezone().isoformat(timespec="seconds"),
+    )
+    try:
+        _write(place, adapter, record, model.fingerprint)
+    finally:
+        adapter.detach()
+    return record
+
+
+def _write(place: Path, adapter, record: ImportedAdapter, fingerprint: str) -> None:
+    import delora
+
+    facts = {key: getattr(record, key) for key in ("name", "trigger", "base", "source", "sha256", "left_out")}
+    try:
+        with atomic.new_folder(place) as new:
+            delora.save(adapter, new / FILE, facts | {"base_fingerprint": fingerprint})
+            (new / RECORD).write_text(_as_json(record), "utf-8")
+    except OSError as error:
+        raise from_os_error(error, place) from error
+
+
+def _as_json(record: ImportedAdapter) -> str:
+    return json.dumps(asdict(record), indent=2) + "\n"
+
+
+def _known(data: Path, ref: str) -> ImportedAdapter:
+    """The imported adapter of that slug or name. Raises BadInput where there is none."""
+    if (adapter := find(data, ref)) is None:
+        raise BadInput(f"There is no imported adapter {ref!r}.", "See `delora import --list`.", field="adapter")
+    return adapter
+
+
+def _read(record: Path) -> ImportedAdapter | None:
+    try:
+        values = json.loads(record.read_text("utf-8"))
+        known = {field.name: values[field.name] for field in fields(ImportedAdapter)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return ImportedAdapter(**known | {"slug": record.parent.name})

@@ -1,0 +1,60 @@
+"""Models ready to draw: the base on the best device, and one save of a run attached to it."""
+
+from pathlib import Path
+
+from training.errors import BadInput
+from training.runs.run import Run
+
+
+def best_step(run: Run) -> int:
+    """The save to take; see `best_save`. Raises BadInput where nothing is saved yet."""
+    return best_save(run)[0]
+
+
+def best_save(run: Run) -> tuple[int, str]:
+    """The save to take and why: the recommended one, else the one that ignores least of the prompt, else the newest.
+
+    Raises BadInput where nothing is saved yet.
+    """
+    saved = run.checkpoints()
+    if not saved:
+        raise BadInput(f"Run {run.id} has no save yet.", "Wait for the first one, or train it further.", field="run")
+    advice = (run.scores() or {}).get("recommendation", {})
+    for key, why in (("step", "recommended"), ("instead", "ignores least of the prompt")):
+        if advice.get(key) in saved:
+            return advice[key], why
+    return saved[-1], "newest"
+
+
+def check_step(run: Run, step: int) -> None:
+    """Raises BadInput for a step that was not saved."""
+    saved = run.checkpoints()
+    if step not in saved:
+        there = ", ".join(map(str, saved)) or "none"
+        raise BadInput(f"Run {run.id} has no save at step {step}.", f"Its saves: {there}.", field="step")
+
+
+def device() -> str:
+    """`cuda` where there is a GPU that torch can use, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def open_base(ref: str, data: Path, mixed_precision: str = "auto"):
+    """The base model on the best device, in the precision that `mixed_precision` means there."""
+    from training.base import guard
+
+    guard.prepare()
+    from training.base import models, precision
+
+    where = device()
+    return models.load_base(ref, data=data, device=where, dtype=precision.base_dtype(mixed_precision, where))
+
+
+def open_save(run: Run, base, step: int, name: str = "default"):
+    """The adapter of a save, attached to `base` under `name`. Raises BadInput for a step that was not saved."""
+    check_step(run, step)
+    from training.runs import checkpoint
+
+    return checkpoint.attach(base, run.checkpoint(step), name).to(base.unet.device)

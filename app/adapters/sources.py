@@ -1,0 +1,121 @@
+"""What pictures can be drawn with: a save of a run, an imported adapter, or a native adapter file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.adapters import imported, saves
+from app.adapters.exporting import slug
+from app.adapters.imported import FILE
+from training.errors import BadInput
+from training.runs.run import Run
+from training.runs.rundir import open_run
+
+
+@dataclass(frozen=True)
+class Source:
+    """One adapter by where it lies.
+
+    Attributes:
+        base: the base model it was made on. trigger: the words that call its subject, "" where none are known.
+        title: what a person calls it. facts: what a picture's settings say of it, alike for the same adapter only. run,
+        step: set for a run's save; path: set for a file.
+    """
+
+    base: str
+    trigger: str
+    title: str
+    facts: dict[str, Any]
+    run: Run | None = None
+    step: int | None = None
+    path: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """A short name for files."""
+        if self.run is not None:
+            return slug(self.run.spec.name)
+        return slug(self.path.parent.name if self.path.name == FILE else self.path.stem)
+
+    def attach(self, base, name: str = "default"):
+        """The adapter, attached to a `BaseModel`. Raises BadInput where it is damaged or made for another model."""
+        if self.run is not None:
+            return saves.open_save(self.run, base, self.step, name)
+        import delora
+
+        try:
+            return delora.load(base.unet, self.path, name=name).to(base.unet.device)
+        except ValueError as error:
+            remedy = "Name the base model it was made for with --base."
+            if base.ref == self.base:
+                remedy = f"{self.base} is another model than it was: import the file again for the model that it fits."
+            raise BadInput(str(error), remedy, field="adapter") from error
+
+
+def of_run(data: Path, run_id: str, step: int | None = None) -> Source:
+    """A save of a run: the recommended one, or else the last. Raises BadInput where there is no such run or save."""
+    run = open_run(data, run_id)
+    step = saves.best_step(run) if step is None else step
+    saves.check_step(run, step)
+    return Source(run.spec.base, run.spec.subject, run.name, {"run": run.id, "step": step}, run=run, step=step)
+
+
+def of_imported(data: Path, ref: str) -> Source:
+    """An imported adapter by its name, which is never a path. Raises BadInput where there is none."""
+    known = imported.find(data, ref)
+    if known is None or not imported.path_of(data, known).is_file():
+        raise BadInput(
+            f"There is no imported adapter {ref!r}.", "Choose another one; it may have been removed.", field="adapter"
+        )
+    path = imported.path_of(data, known)
+    return Source(known.base, known.trigger, known.name, {"adapter": known.slug}, path=path)
+
+
+def of_adapter(data: Path, ref: str) -> Source:
+    """An imported adapter by its name, or a native file by its path. Raises BadInput where it is neither."""
+    if imported.find(data, ref):
+        return of_imported(data, ref)
+    path = Path(ref)
+    if not path.is_file():
+        raise BadInput(
+            f"There is no imported adapter and no file {ref!r}.", "See `delora import --list`.", field="adapter"
+        )
+    from delora.files import read_header
+
+    try:
+        header = read_header(path)
+    except ValueError as error:
+        raise BadInput(str(error), "`delora import` reads LoRA files of other programs.", field="adapter") from error
+    base, trigger = header.get("base", "embedded"), header.get("trigger", "")
+    return Source(base, trigger, path.stem, {"adapter": path.name}, path=path)
+
+
+def find(data: Path, ref: str) -> Source:
+    """A run's recommended save, an imported adapter, or a native file. Raises BadInput where it is none of them."""
+    if (data / "runs" / ref / "spec.json").is_file():
+        return of_run(data, ref)
+    try:
+        return of_adapter(data, ref)
+    except BadInput as error:
+        if Path(ref).is_file():
+            raise
+        raise BadInput(
+            f"There is no run, no imported adapter and no file {ref!r}.",
+            "See `delora runs list` and `delora import --list`.",
+            field="also",
+        ) from error
+
+
+def with_strength(text: str) -> tuple[str, float]:
+    """ "REF:0.5" -> ("REF", 0.5); without a number the strength is 1. Raises BadInput where it is not finite."""
+    ref, colon, number = text.rpartition(":")
+    try:
+        strength = float(number) if colon and ref else 1.0
+    except ValueError:
+        return text, 1.0
+    if not math.isfinite(strength):
+        raise BadInput(f"{text}: its strength must be a number.", "1 is as trained, 0 the base model.", field="also")
+    return (ref, strength) if colon and ref else (text, strength)

@@ -1,0 +1,47 @@
+"""How much a run will write, and whether the disk has room for it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from training.base.capabilities import Capabilities
+from training.spec import RunSpec
+from training.step import fitting
+
+FLOAT_BYTES = 4
+EXPORTS = 3  # native, kohya and diffusers files
+RESUMABLE = 2  # saves that keep AdamW's two moments
+PIXEL_BYTES = 2  # of a PNG
+SPARE_BYTES = 100e6  # events, log, latents of the class pictures
+
+
+def needed_bytes(spec: RunSpec, caps: Capabilities) -> float:
+    """About what a run of `spec` writes, with its class pictures."""
+    numbers = 0
+    for path, (inputs, outputs) in fitting.adapted(spec, caps).items():
+        if spec.adapter.method == "oft":
+            numbers += inputs * inputs // (2 * spec.adapter.blocks)
+        elif spec.adapter.method == "full":
+            whole = "*" in spec.targets  # with the convolutions, which hold up to twice as much again
+            numbers += inputs * outputs * (3 if whole else 1)
+        else:
+            numbers += (fitting.rank_of(spec, path) or 4) * (inputs + outputs)
+    saves = -(-(spec.steps - (spec.start_step or 0)) // spec.save_every)
+    kept = min(saves, spec.steps // spec.keep_every + RESUMABLE + 1) if spec.keep_every else saves
+    copies = 2 if getattr(spec.adapter, "init", "") == "frozen-copy" else 1  # the frozen start is saved as well
+    weights = numbers * FLOAT_BYTES * (copies * (kept + EXPORTS) + 2 * RESUMABLE)
+    drawn = (saves + 1) * len(spec.sample.prompts) * len(spec.sample.seeds) + spec.class_pictures * spec.with_prior
+    return weights + drawn * (spec.resolution or caps.size_px) ** 2 * PIXEL_BYTES + SPARE_BYTES
+
+
+def faults(data: Path, spec: RunSpec, caps: Capabilities) -> list[str]:
+    """Why the disk of the data folder is too small, if it is."""
+    there = next(path for path in (Path(data).absolute(), *Path(data).absolute().parents) if path.is_dir())
+    free, needed = shutil.disk_usage(there).free, needed_bytes(spec, caps)
+    if needed <= free:
+        return []
+    return [
+        f"The disk of {data} has {free / 1e9:.1f} GB left, and this run writes about {needed / 1e9:.1f} GB. "
+        "Free some space, or save less often."
+    ]

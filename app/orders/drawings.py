@@ -1,0 +1,71 @@
+"""Drawings: what was asked of Generate and what became of it, a folder each. Pages read them, the drawer fills them.
+
+    drawings/<id>/
+      request.json     what was asked for, complete (see app.orders.request); never changed
+      state.json       where it stands (see app.orders.order)
+      adapter-00.png   the pictures, each with its settings in a text chunk; base-00.png is the base model's at the
+                       same seed
+      stop             somebody asked it to stop
+
+The newest 200 drawings are kept; older ones are removed by the worker, though none that has not ended.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from app.orders.order import STAMP, Order
+from app.orders.request import DrawRequest, complete, parse_request
+from training.errors import BadInput
+
+__all__ = ["DrawRequest", "Drawing", "create", "list_drawings", "open_drawing", "parse_request"]
+
+ID = re.compile(f"drawing-{STAMP}")
+
+
+class Drawing(Order):
+    """One drawing; see `app.orders.order.Order`."""
+
+    KIND = "drawing"
+    KEEP = 200
+    UNDONE = "the pictures were done"
+    AGAIN = "Draw it again."
+    SMALLER = "Close other programs, or draw fewer or smaller pictures."
+
+    def request(self) -> DrawRequest:
+        """What was asked for. Raises BadInput where request.json is missing or damaged."""
+        return parse_request(self.read(self.path / "request.json"))
+
+    def pictures(self) -> list[Path]:
+        """The pictures asked for that are finished, in the order of their seeds."""
+        return sorted(self.path.glob("adapter-*.png")) or ([] if self.request().adapted else self._of_base())
+
+    def base_pictures(self) -> list[Path]:
+        """The base model's pictures at the same seeds, [] where nothing is to be compared."""
+        return self._of_base() if self.request().adapted else []
+
+    def _of_base(self) -> list[Path]:
+        return sorted(self.path.glob("base-*.png"))
+
+
+def create(data: Path, request: DrawRequest) -> Drawing:
+    """Make a drawing in state queued; it appears whole or not at all. `app.control.draw` also puts it in the queue.
+
+    Raises BadInput or MissingModel as `app.orders.request.complete`, RunFailed where the disk is full.
+    """
+    request = complete(data, request)
+    return Drawing.make(data, request, request.total)
+
+
+def open_drawing(data: Path, drawing_id: str) -> Drawing:
+    """The drawing of that id. Raises BadInput where there is none."""
+    path = Path(data) / "drawings" / drawing_id
+    if not ID.fullmatch(drawing_id) or not (path / "state.json").is_file():
+        raise BadInput(f"There is no drawing {drawing_id!r}.", f"Only the newest {Drawing.KEEP} are kept.", "drawing")
+    return Drawing(path)
+
+
+def list_drawings(data: Path) -> list[Drawing]:
+    """All drawings, newest first."""
+    return Drawing.all(data)

@@ -1,0 +1,174 @@
+"""An order: something that the drawing process does for a page, a folder with what was asked and where it stands.
+
+    drawings/<id>/, exports/<id>/, imports/<id>/
+      request.json     what was asked for, complete; never changed
+      state.json       where it stands
+      stop             somebody asked it to stop
+
+What there is to order is a class each: `app.orders.drawings`, `app.orders.exports`, `app.orders.importing`;
+`app.orders.book` knows them all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from training import atomic
+from training.errors import BadInput, StudioError, from_os_error
+from training.runs.statefolder import StateFolder
+from training.runs.states import is_process
+
+MOVES = {
+    "queued": {"waiting", "drawing", "writing", "failed", "stopped"},
+    "waiting": {"drawing", "writing", "failed", "stopped"},
+    "drawing": {"done", "failed", "stopped"},
+    "writing": {"done", "failed", "stopped"},
+}
+AT_WORK = ("waiting", "drawing", "writing")
+Name = Literal["queued", "waiting", "drawing", "writing", "done", "failed", "stopped"]
+STAMP = "[0-9]{8}-[0-9]{6}-[0-9]{3}-[0-9a-f]{4}"
+
+
+class OrderState(BaseModel):
+    """What state.json holds.
+
+    name: queued, waiting (for the device), drawing, writing (files), done, failed or stopped. done, total: pictures,
+    the one at work as a fraction. waits_for: a sentence that says whom it waits for and how long. message: for a
+    person, what it does before the first picture, or how it ended. remedy, field: what to do and which field to change,
+    where it failed. made: the name of what was made, where that is no picture. pid, pid_started: the process at work on
+    it. created, began (to draw), heartbeat, updated: seconds since 1970.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: Name = "queued"
+    done: float = 0
+    total: int
+    waits_for: str = ""
+    message: str = ""
+    remedy: str = ""
+    field: str | None = None
+    made: str = ""
+    pid: int | None = None
+    pid_started: float | None = None
+    created: float
+    began: float | None = None
+    heartbeat: float | None = None
+    updated: float
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more becomes of it."""
+        return self.name not in MOVES
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process at work on it still runs on this computer."""
+        return is_process(self.pid, self.pid_started)
+
+
+class Order(StateFolder):
+    """One order, by its folder: every call reads what is on disk.
+
+    KIND: what its id begins with, and with an s the folder it lies in. KEEP: how many stay; the worker removes older
+    ones. UNDONE: what was not yet so when its process ended, for a person. AGAIN: what to do then. SMALLER: what to do
+    where memory ran out.
+    """
+
+    KIND: ClassVar[str]
+    KEEP: ClassVar[int]
+    UNDONE: ClassVar[str]
+    AGAIN: ClassVar[str]
+    SMALLER: ClassVar[str]
+
+    def state(self) -> OrderState:
+        """Where it stands. Raises BadInput where state.json is missing or damaged."""
+        path = self.path / "state.json"
+        try:
+            return OrderState(**self.read(path))
+        except ValueError as error:
+            raise BadInput(f"{path} is damaged.", self.AGAIN) from error
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something may still become of it; a damaged one counts as ended."""
+        with contextlib.suppress(StudioError):
+            return not self.state().ended
+        return False
+
+    def set_state(self, name: Name | None = None, **changes: Any) -> OrderState:
+        """Move to the state `name` (None stays) and change other fields; returns the new state.
+
+        Raises BadInput for a move that there is not, as out of an ended state.
+        """
+        with self.locked():
+            now = self.state()
+            name = name or now.name
+            if name != now.name and name not in MOVES.get(now.name, ()):
+                raise BadInput(f"{self.id} is {now.name} and cannot become {name}.")
+            if name not in ("waiting", now.name):
+                changes = {"waits_for": "", **changes}
+            if name not in MOVES:
+                changes = {"pid": None, "pid_started": None, **changes}
+            moved = OrderState(**{**now.model_dump(), **changes, "name": name, "updated": time.time()})
+            self.write_state(moved)
+            return moved
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """A JSON file of the folder. Raises BadInput where it is missing or damaged."""
+        try:
+            values = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{path} is missing or damaged.", self.AGAIN) from error
+        return values if isinstance(values, dict) else {}
+
+    @classmethod
+    def folder(cls, data: Path) -> Path:
+        """Where orders of this kind lie."""
+        return Path(data) / f"{cls.KIND}s"
+
+    @classmethod
+    def make(cls, data: Path, request: BaseModel, total: int = 0, files: dict[str, Path] | None = None) -> Self:
+        """A new order in state queued; it appears whole or not at all.
+
+        files: what is to lie in its folder, by name; copied there. Raises as `from_os_error`.
+        """
+        now = time.time()
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now * 1000) % 1000:03d}"
+        path = cls.folder(data) / f"{cls.KIND}-{stamp}-{secrets.token_hex(2)}"
+        state = OrderState(total=total, created=now, updated=now)
+        try:
+            with atomic.new_folder(path) as folder:
+                (folder / "request.json").write_text(request.model_dump_json(indent=2) + "\n", "utf-8")
+                (folder / "state.json").write_text(state.model_dump_json(indent=2) + "\n", "utf-8")
+                for name, file in (files or {}).items():
+                    shutil.copyfile(file, folder / name)
+        except OSError as error:
+            raise from_os_error(error, path) from error
+        return cls(path)
+
+    @classmethod
+    def all(cls, data: Path) -> list[Self]:
+        """All orders of this kind, newest first."""
+        folder = cls.folder(data)
+        paths = sorted(folder.glob(f"{cls.KIND}-*/state.json"), reverse=True) if folder.is_dir() else []
+        return [cls(path.parent) for path in paths]
+
+    @classmethod
+    def prune(cls, data: Path, keep: int | None = None) -> list[str]:
+        """Remove all but the newest `keep`, though none that has not ended; returns the ids of those removed."""
+        removed = []
+        for order in cls.all(data)[cls.KEEP if keep is None else keep :]:
+            with contextlib.suppress(BadInput, OSError):  # damaged, or removed in this moment
+                if order.state().ended:
+                    atomic.remove_folder(order.path)
+                    removed.append(order.id)
+        return removed

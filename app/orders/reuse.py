@@ -1,0 +1,89 @@
+"""The settings that a picture of this program carries, taken over into a request to draw it, or its like, again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.adapters import saves, sources
+from app.orders.request import DrawRequest, parse_request
+from training.base import models
+from training.errors import BadInput, StudioError
+from training.runs.rundir import run_by_id
+
+TAKEN = ("prompt", "negative", "steps", "guidance", "sampler", "seed", "size")
+OTHERS = "The other settings are filled in."
+
+
+@dataclass(frozen=True)
+class Reused:
+    """What was found in a picture.
+
+    request: one picture by its settings. missing: "", or a sentence about the run, adapter or base model that drew it
+    and is not here; `request` is then without it.
+    """
+
+    request: DrawRequest
+    missing: str = ""
+
+
+def read(data: Path, picture: Path) -> Reused:
+    """The settings in a picture. Raises BadInput where it carries none that can be used."""
+    facts = _facts(picture)
+    values = {key: facts[key] for key in TAKEN if facts.get(key) is not None} | {"count": 1}
+    with_ = {key: facts[key] for key in ("run", "step", "adapter") if facts.get(key)}
+    if with_:  # the base model's pictures say a strength of 0, which would silence the next adapter
+        values["strength"] = facts.get("strength", 1.0)
+    base = None if with_ else _base(data, facts.get("base"))
+    try:
+        request = parse_request({**values, **with_, "base": base})
+    except BadInput as error:
+        raise BadInput(f"The settings in {picture.name} cannot be used: {error.message}") from error
+    missing = _missing(data, request) if with_ else _missing_base(base, facts.get("base"))
+    if not missing:
+        return Reused(request)
+    alone = request.model_copy(update={"run": None, "step": None, "adapter": None})
+    return Reused(alone, f"What drew this picture is not here: {missing} {OTHERS}")
+
+
+def _missing(data: Path, request: DrawRequest) -> str:
+    """What of the run or the adapter of a request is not here, "" where all of it is."""
+    try:
+        if request.run is None:
+            sources.of_imported(data, request.adapter or "")
+        else:
+            run = run_by_id(data, request.run)
+            _ = run.spec  # a damaged run draws nothing
+            if request.step is not None:
+                saves.check_step(run, request.step)
+    except StudioError as error:
+        return error.message[0].lower() + error.message[1:]
+    return ""
+
+
+def _base(data: Path, title: Any) -> str | None:
+    """The base model that a picture names by its title; None for one that is not here."""
+    return next((model.name for model in models.installed(data) if model.base and model.title == title), None)
+
+
+def _missing_base(base: str | None, title: Any) -> str:
+    return f"there is no base model {str(title)[:80]!r}." if title and base is None else ""
+
+
+def _facts(picture: Path) -> dict[str, Any]:
+    """What a picture says of itself; only its head is read, no pixel is decoded."""
+    from PIL import Image
+
+    from evaluation.pictures import KEY
+
+    try:
+        with Image.open(picture) as opened:
+            facts = json.loads(opened.info.get(KEY, "null"))
+    except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadInput(f"{picture.name} cannot be read as a picture.", "Give a PNG that was drawn here.") from error
+    if not isinstance(facts, dict) or not facts.get("prompt"):
+        remedy = "Only the PNGs that Generate drew do, as long as no other program has saved them anew."
+        raise BadInput(f"{picture.name} carries no settings of this program.", remedy)
+    return facts

@@ -1,1 +1,0 @@
-"""What pages show of run folders, as HTML and words. No Gradio here."""

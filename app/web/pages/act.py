@@ -1,0 +1,53 @@
+"""Buttons in our own HTML: a click becomes an event of the `gr.HTML` around it."""
+
+from __future__ import annotations
+
+from html import escape
+
+import gradio as gr
+
+from training.errors import StudioError
+
+
+def part(value: str = "", **settings) -> gr.HTML:
+    """HTML of our own, in our own looks."""
+    return gr.HTML(value, apply_default_css=False, **settings)
+
+
+def acting(*busy: str, sure: str = "") -> str:
+    """`js_on_load` of a part whose `data-act` elements are pressed, ticked or chosen from.
+
+    The event's data are the element's `data-` values, its `value`, and `checked` of a box.
+
+    Args:
+        busy: actions whose button is off until the part is shown anew, since they are to be done once. It keeps the
+            focus, and is on again after some seconds where nothing came of it.
+        sure: script that may return to forget the click.
+    """
+    return """
+const busy = BUSY;
+const tell = (event) => {
+  const pressed = event.target.closest('[data-act]');
+  if (!pressed || pressed.matches('[type=checkbox], select') !== (event.type === 'change')) return;
+  if (pressed.ariaDisabled === 'true') return;
+  SURE
+  if (busy.includes(pressed.dataset.act)) {
+    pressed.ariaDisabled = 'true';
+    setTimeout(() => { pressed.ariaDisabled = null; }, 5000);
+  }
+  trigger('click', {...pressed.dataset, checked: pressed.checked ?? false, value: pressed.value ?? ''});
+};
+element.addEventListener('click', tell);
+element.addEventListener('change', tell);
+""".replace("BUSY", repr(list(busy))).replace("SURE", sure)
+
+
+def goto() -> str:
+    """The script of a `.then` that opens the address which the event before it gave."""
+    return "(address) => { if (address) location.assign(address); }"
+
+
+def shown_error(error: StudioError) -> str:
+    """An error as a person sees it beside what they pressed."""
+    remedy = f" {escape(error.on_page)}" if error.on_page else ""
+    return f"<p role='alert' class='ds-error'>{escape(error.message)}{remedy}</p>"

@@ -1,0 +1,41 @@
+"""Two to four runs beside one another; live while any of them runs."""
+
+from __future__ import annotations
+
+from html import escape
+
+import gradio as gr
+
+from app.web.pages.act import part
+from app.web.pages.live import live, query
+from app.web.parts.run import compare
+from app.web.reading import follow
+from app.web.studio import Studio
+from training.errors import StudioError
+from training.runs import rundir
+
+HOW = "Tick two to four runs on the page <a href='/runs'>Runs</a> and press Compare."
+
+
+def build(studio: Studio, page: gr.Blocks) -> None:
+    """The page."""
+    part("<h1 data-page-title='Compare'>Compare</h1>")
+    note, strips, plots, table = part(), part(), part(), part()
+
+    def look(request: gr.Request) -> list[str]:
+        views, missing = [], []
+        for run_id in dict.fromkeys(filter(None, query(request, "ids").split(","))):
+            try:
+                views.append(follow.view(rundir.run_by_id(studio.data, run_id), studio.engine))
+            except StudioError as error:
+                missing.append(f"<p class='ds-error'>{escape(error.message)}</p>")
+        if not compare.LEAST <= len(views) <= compare.MOST:
+            return [f"{''.join(missing)}<p>{HOW}</p>", "", "", ""]
+        return [
+            "".join(missing) + compare.comparable(views),
+            compare.strips(views),
+            compare.plots(views),
+            compare.differences(views),
+        ]
+
+    live(page, look, [note, strips, plots, table])

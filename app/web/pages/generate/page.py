@@ -1,0 +1,110 @@
+"""Generate: the picture first, then prompt, strength and number; the rest folded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app import control
+from app.orders import drawings
+from app.orders.request import parse_request
+from app.web.pages.act import acting, part, shown_error
+from app.web.pages.generate import choices, imports, reuse
+from app.web.pages.generate.form import DrawForm
+from app.web.pages.live import QUIET, live, query
+from app.web.parts import drawn, summaries
+from app.web.studio import Studio
+from training.errors import StudioError
+
+EARLIER = 12
+
+
+def build(studio: Studio, page: gr.Blocks) -> None:
+    """The page."""
+    part("<h1 data-page-title='Generate'>Generate</h1>")
+    shown, chosen = gr.State(""), gr.State(0)
+    with gr.Row(elem_classes="ds-generate"):
+        with gr.Column(scale=3):
+            viewer, thumbnails = part(elem_id="ds-view"), part(js_on_load=acting())
+            standing, facts = part(js_on_load=acting("stop")), part(js_on_load=acting())
+        with gr.Column(scale=2):
+            form = DrawForm(studio.data)
+            reuse.build(studio, form.said, form.all, lambda found: form.filled(found.request, keep=bool(found.missing)))
+            imports.build(studio, page, form.renamed, form.who[:3], form.who)
+    history = part(js_on_load=acting())
+
+    def look(request: gr.Request, shown: str, chosen: int) -> list[Any]:
+        drawing = _drawing(studio, shown)
+        return [
+            drawn.viewer(drawing, studio.data, chosen),
+            drawn.thumbnails(drawing, chosen),
+            drawn.standing(drawing),
+            drawn.facts(drawing, studio.data),
+            drawn.history(drawings.list_drawings(studio.data)[:EARLIER], shown),
+        ]
+
+    parts = [viewer, thumbnails, standing, facts, history]
+    live(page, look, parts, [shown, chosen])
+
+    def again(shown: str, chosen: int) -> list[Any]:
+        return look(None, shown, chosen)
+
+    def pressed(*values: Any) -> list[Any]:
+        """Draw: the new drawing and what is to be said of it, or what is wrong."""
+        try:
+            drawing = control.draw(studio.data, parse_request(form.given(values)), studio.engine)
+        except StudioError as error:
+            return [gr.skip(), gr.skip(), shown_error(error)]
+        return [drawing.id, 0, _warning(studio, drawing)]
+
+    def act(event: gr.EventData, shown: str, chosen: int) -> list[Any]:
+        """A button in one of the parts: shown drawing, chosen picture, and the form."""
+        same = [gr.skip()] * len(form.all)
+        if event.act == "choose":
+            return [shown, int(event.number), *same]
+        if event.act == "open":
+            return [event.drawing, 0, *same]
+        drawing = _drawing(studio, shown)
+        if event.act == "stop" and drawing:
+            control.stop_order(studio.data, drawing, studio.engine)
+        if event.act == "reuse" and drawing:
+            return [shown, chosen, *form.filled(drawing.request())]
+        return [shown, chosen, *same]
+
+    def opened(request: gr.Request) -> list[Any]:
+        return _opened(studio, form, request)
+
+    page.load(opened, None, [shown, *form.who, *form.brought], **QUIET)
+    asked = [form.draw.click, form.fields["prompt"].submit]
+    gr.on(asked, pressed, list(form.fields.values()), [shown, chosen, form.said], **QUIET).then(
+        again, [shown, chosen], parts, **QUIET
+    )
+    for source in (thumbnails, standing, facts, history):
+        source.click(act, [shown, chosen], [shown, chosen, *form.all], **QUIET).then(
+            again, [shown, chosen], parts, **QUIET
+        )
+
+
+def _opened(studio: Studio, form: DrawForm, request: gr.Request) -> list[Any]:
+    """The newest drawing, and the form for the run or adapter that the address names, else for the newest run."""
+    found = drawings.list_drawings(studio.data)
+    wanted, step = query(request, "run"), query(request, "step")
+    if adapter := query(request, "adapter"):
+        wanted = choices.IMPORTED + adapter
+    who = wanted or next((s.id for s in summaries.summaries(studio.data) if s.state == "done"), "")
+    return [found[0].id if found else "", *form.chosen(who, int(step) if step.isdecimal() else None)]
+
+
+def _drawing(studio: Studio, drawing_id: str) -> drawings.Drawing | None:
+    try:
+        return drawings.open_drawing(studio.data, drawing_id) if drawing_id else None
+    except StudioError:
+        return None
+
+
+def _warning(studio: Studio, drawing: drawings.Drawing) -> str:
+    """That the prompt lacks the words which call the subject, where it does."""
+    request = drawing.request()
+    trigger = choices.choice(studio.data, choices.as_form(request)["run"] or "").trigger
+    return drawn.without_words(trigger) if choices.lacks(request.prompt, trigger) else ""

@@ -1,0 +1,1 @@
+"""A run's page, and the formats that can be ordered on it."""

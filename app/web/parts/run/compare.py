@@ -1,0 +1,153 @@
+"""Two to four runs beside one another: film strips aligned by step, one plot a score, the settings that differ."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+from app import words
+from app.web.parts.run import details, filmstrip, scores
+from app.web.parts.run.scores import FOLLOWS, SIZE, likeness_series, likeness_words
+from app.web.reading.follow import RunView
+from app.web.reading.kept import Kept
+from evaluation import curves
+from evaluation.plots import COLOURS, Series, line_plot
+
+LEAST, MOST = 2, 4
+OF_THE_RUN = ("parent", "start_step")  # settings that say where a run came from, not how it was trained
+LONGEST_NAME = 24
+MOVED = "How far it moved, mean of all layers"
+
+_pictures: Kept[str] = Kept(64)
+
+
+def section(views: Sequence[RunView]) -> str:
+    """Everything of the Compare page below its heading."""
+    return f"{comparable(views)}{strips(views)}{plots(views)}{differences(views)}"
+
+
+def comparable(views: Sequence[RunView]) -> str:
+    """What makes the scores of these runs not comparable, or nothing."""
+    found = not_comparable(views)
+    if not found:
+        return ""
+    named = words.paragraph(
+        f"These runs differ in {_listed(found)}. A score of one says little beside a score of another."
+    )
+    return f'<div class="ds-warning" role="note"><strong>Not comparable</strong>{named}</div>'
+
+
+def not_comparable(views: Sequence[RunView]) -> list[str]:
+    """The things that must be equal for scores to be compared, and are not."""
+    must: dict[str, Callable[[RunView], Any]] = {
+        "base model": lambda view: view.spec.base,
+        "prompts": lambda view: view.spec.sample.prompts,
+        "seeds": lambda view: view.spec.sample.seeds,
+        "sampler settings": lambda view: view.spec.sample.model_dump(include={"steps", "guidance", "negative"}),
+        "picture size": lambda view: view.spec.resolution,
+        "kind word": lambda view: view.spec.class_word,
+        "pictures of the subject": _dataset,
+    }
+    found = [name for name, value in must.items() if any(value(view) != value(views[0]) for view in views)]
+    judges = {_judges(view) for view in views if view.book}
+    return found + (["judges"] if len(judges) > 1 else [])
+
+
+def strips(views: Sequence[RunView]) -> str:
+    """The film strips under one another; columns are the steps of all of them."""
+    steps = sorted({step for view in views for step in view.samples})
+    differ, own = not_comparable(views), ""
+    if "pictures of the subject" not in differ:
+        own = filmstrip.subject_row(views[0])
+    body = filmstrip.strip(views, steps, label="Film strips of the runs") if steps else "<p>Nothing is drawn yet.</p>"
+    if steps and not {"seeds", "sampler settings"} & set(differ):
+        body += words.paragraph(filmstrip.noise_words(views[0]), "ds-quiet")
+        body += filmstrip.other_seeds(views, steps, label="Other seeds of the runs")
+    return f'<section aria-labelledby="ds-film"><h2 id="ds-film">Film strips</h2>{own}{body}</section>'
+
+
+def plots(views: Sequence[RunView]) -> str:
+    """Likeness, prompt following and distance against steps, a line a run."""
+    names = [_name(view, views) for view in views]
+    likeness, follows, moved = [], [], []
+    for view, name, colour in zip(views, names, COLOURS, strict=False):
+        book = view.book
+        if book:
+            likeness += likeness_series(book, name, colour)
+            shares = ((step, save.clip_t_share) for step, save in book.saves.items())
+            points = ((0, 100.0), *((step, 100 * share) for step, share in shares if share is not None))
+            follows.append(Series(name, points, colour=colour))
+        moved += _moved(view, name, colour)
+    drawn = (
+        line_plot(likeness, title="Likeness (DINO)", y_label="% ± standard error", **SIZE),
+        curves.follows_plot(follows, [0, *(step for view in views for step in view.samples)], **SIZE),
+        line_plot(moved, title=MOVED, y_label="distance / ‖W‖", showing=(0.0,), width=400, height=290 + 9 * len(moved)),
+    )
+    figures = "".join(f"<figure>{plot}</figure>" for plot in drawn)
+    notes = dict.fromkeys(view.book.note for view in views if view.book)
+    meaning = "".join(map(words.paragraph, (likeness_words(views[0]), FOLLOWS, *notes)))
+    tables = "".join(
+        words.folded(f"All scores of {name}", scores.table(view), f"ds-scores-{view.id}")
+        for view, name in zip(views, names, strict=True)
+        if view.book
+    )
+    return (
+        '<section aria-labelledby="ds-scores"><h2 id="ds-scores">Scores and distance</h2>'
+        f'<div class="ds-plots">{figures}</div><div class="ds-meaning">{meaning}</div>{tables}</section>'
+    )
+
+
+def differences(views: Sequence[RunView]) -> str:
+    """A table of only the settings that differ."""
+    values = [{name: value for name, value, _ in details.settings(view.spec)} for view in views]
+    told = {name: text for view in views for name, _, text in details.settings(view.spec)}
+    rows = []
+    for name, text in told.items():
+        shown = [details.setting_value(name, run.get(name)) for run in values]
+        if name not in OF_THE_RUN and len(set(shown)) > 1:
+            shown = [value if name in run else "–" for run, value in zip(values, shown, strict=True)]
+            cells = "".join(f"<td>{escape(value)}</td>" for value in shown)
+            rows.append(f"<tr>{details.setting_head(name, text)}{cells}</tr>")
+    head = '<h2 id="ds-differences">Settings that differ</h2>'
+    if not rows:
+        body = "<p>None: the runs were made with the same settings.</p>"
+    else:
+        names = ("Setting", *(_name(view, views) for view in views))
+        body = words.table("Table of settings that differ", names, "".join(rows), "ds-described")
+    return f'<section aria-labelledby="ds-differences">{head}{body}</section>'
+
+
+def _moved(view: RunView, name: str, colour: str) -> list[Series]:
+    """Means over the layers: of the distances, and of the limits, which hold for the mean as for each layer."""
+    geometry = view.journal.geometry
+    moved, limit = (curves.mean_of_layers(geometry, key) for key in ("distance", "bound"))
+    lines = [Series(name, moved, colour=colour)] if moved else []
+    return lines + ([Series(f"{name}: mean limit", limit, style="limit", colour=colour)] if limit else [])
+
+
+def _name(view: RunView, views: Sequence[RunView]) -> str:
+    """The run's name, with the end of its id where another run has the same."""
+    same = sum(other.name == view.name for other in views) > 1
+    name = view.name if len(view.name) <= LONGEST_NAME else view.name[: LONGEST_NAME - 1] + "…"
+    return f"{name} ({view.id.rpartition('-')[2]})" if same else name
+
+
+def _judges(view: RunView) -> str:
+    judges = view.book.base.encoders
+    return " ".join(f"{judges[kind]['sha256']} {judges[kind]['preprocessing']}" for kind in sorted(judges))
+
+
+def _dataset(view: RunView) -> str:
+    """A hash of the subject's pictures, whatever their order."""
+    folder = view.run.path / "dataset"
+
+    def digest() -> str:
+        return " ".join(sorted(hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in view.pictures))
+
+    return _pictures.get(folder, digest, "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,104 @@
+"""What lies in a run's folder, read again only where it changed: spec, pictures, saves, scores, the exports' record."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from app.adapters.exporting import MADE, RECORD
+from app.computer import damaged
+from app.orders import making
+from app.web.reading.kept import Kept
+from evaluation.scorebook import ScoreBook
+from training.errors import StudioError
+from training.runs.run import CHECKPOINT, Run
+from training.spec import RunSpec
+
+DAMAGED = "This run's scores.json cannot be read. Delete it and score the run again: delora score"
+
+_specs: Kept[RunSpec] = Kept(256)
+_names: Kept[str] = Kept(256)
+_folders: Kept[tuple[str, ...]] = Kept(4096)
+_books: Kept[ScoreBook | None] = Kept(64)
+_records: Kept[dict | None] = Kept(256)
+_made: Kept[list[dict]] = Kept(256)
+
+
+def spec(run: Run) -> RunSpec:
+    """The run's spec. Raises BadInput where it is missing or damaged."""
+    return _specs.get(run.path / "spec.json", lambda: run.spec, None) or run.spec
+
+
+def name(run: Run) -> str:
+    """What a person calls the run. Raises BadInput as `spec`."""
+    return _names.get(run.path / "name.txt", lambda: run.name, "") or spec(run).name
+
+
+def dated(run: Run) -> str:
+    """A run's name and when it was made, which its id says: what tells two of one name apart. Also of a damaged one."""
+    try:
+        called = name(run)
+    except StudioError:
+        called = damaged.name(run)
+    try:
+        made = time.strptime(run.id[:15], "%Y%m%d-%H%M%S")
+    except ValueError:  # a folder that a person named
+        return called
+    return f"{called} ({made.tm_mday} {time.strftime('%b %Y, %H:%M', made)})"
+
+
+def pictures(folder: Path) -> tuple[str, ...]:
+    """The names of the pictures in a folder, in order."""
+    return tuple(entry for entry in _folders.get(folder, lambda: _listed(folder), ()) if entry.endswith(".png"))
+
+
+def samples(run: Run) -> dict[int, tuple[str, ...]]:
+    """step -> names of the pictures drawn there. A set of pictures appears whole, so the folders say everything."""
+    folder = run.path / "samples"
+    names = [entry for entry in _folders.get(folder, lambda: _listed(folder), ()) if CHECKPOINT.fullmatch(entry)]
+    found = {int(entry[5:]): pictures(folder / entry) for entry in names}
+    return {step: files for step, files in sorted(found.items()) if files}
+
+
+def saves(run: Run) -> tuple[int, ...]:
+    """The steps that were saved and are still there, ascending."""
+    folder = run.path / "checkpoints"
+    names = _folders.get(folder, lambda: _listed(folder), ())
+    return tuple(sorted(int(entry[5:]) for entry in names if CHECKPOINT.fullmatch(entry)))
+
+
+def scores(run: Run) -> tuple[ScoreBook | None, str]:
+    """The run's scores, None before the first; and what is wrong where they cannot be read."""
+    try:
+        return _books.get(run.path / "scores.json", lambda: _book(run), None), ""
+    except (StudioError, ValueError, KeyError, TypeError, AttributeError):
+        return None, f"{DAMAGED} {run.id}"
+
+
+def record(run: Run) -> dict[str, Any] | None:
+    """What the export wrote about its files, None before it has."""
+    path = run.path / "adapter" / RECORD
+    return _records.get(path, lambda: _record(path), None)
+
+
+def made(run: Run) -> list[dict[str, Any]]:
+    """The files that were made on demand, as `app.orders.making` listed them."""
+    return _made.get(run.path / "adapter" / MADE, lambda: making.read(run.path / "adapter"), [])
+
+
+def _book(run: Run) -> ScoreBook | None:
+    document = run.scores()
+    return None if document is None else ScoreBook.from_dict(document)
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _listed(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in folder.iterdir()))

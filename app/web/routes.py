@@ -1,0 +1,122 @@
+"""The app's own routes: the status that every page asks for, finished pictures, downloads, and starting the worker.
+
+Nothing is found by a path that a browser sent: an address names a run, a step and a picture, each by a pattern, and
+the file is looked up among those that are finished.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import secrets
+from pathlib import Path
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+
+from app.web.studio import Studio, user_of
+
+RUN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}"
+PICTURE = re.compile(r"[0-9a-z-]{1,40}\.png")
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+AGAIN = {"Cache-Control": "private, no-cache"}
+
+
+def routes(studio: Studio) -> APIRouter:
+    """The routes of one data folder, all under /studio."""
+    router = APIRouter(prefix="/studio")
+    data = studio.data
+
+    @router.get("/status")
+    def status() -> JSONResponse:
+        return JSONResponse(studio.status(), headers={"Cache-Control": "no-store"})
+
+    @router.post("/worker")
+    def start_worker(request: Request) -> JSONResponse:
+        if request.headers.get("x-studio") != "1":  # another site's form cannot send it
+            raise HTTPException(403)
+        studio.hold_worker()
+        return JSONResponse({"started": True})
+
+    @router.get("/picture/{run}/dataset/{file}")
+    def subject(run: str, file: str) -> FileResponse:
+        return _png(data / "runs" / _id(run) / "dataset", file)
+
+    @router.get("/picture/{run}/{step}/{file}")
+    def sample(run: str, step: str, file: str) -> FileResponse:
+        if not re.fullmatch(r"step-\d{6,}", step):
+            raise HTTPException(404)
+        return _png(data / "runs" / _id(run) / "samples" / step, file)
+
+    @router.get("/drawing/{drawing}/{file}")
+    def drawing(drawing: str, file: str) -> FileResponse:
+        return _png(data / "drawings" / _id(drawing), file)
+
+    @router.get("/draft/{file}")
+    def draft(request: Request, file: str) -> FileResponse:
+        from app.drafts import draft as drafts
+
+        return _png(drafts.thumbnails_folder(data, user_of(request)), file, AGAIN)
+
+    @router.get("/file/{run}/{name}")
+    def download(run: str, name: str) -> FileResponse:
+        from app.adapters.exporting import finished_files
+        from training.runs.run import Run
+
+        for path in finished_files(Run(data / "runs" / _id(run))):
+            if path.name == name:
+                return FileResponse(path, filename=name, media_type="application/octet-stream", headers=AGAIN)
+        raise HTTPException(404)
+
+    @router.get("/save/{run}/{step}")
+    def save(run: str, step: int) -> FileResponse:
+        from app.computer.damaged import adapter_file
+        from training.runs.run import Run
+
+        path = adapter_file(Run(data / "runs" / _id(run)), step)
+        if not path.is_file():
+            raise HTTPException(404)
+        name = f"{run}-step-{step}.safetensors"
+        return FileResponse(path, filename=name, media_type="application/octet-stream", headers=AGAIN)
+
+    return router
+
+
+class Login:
+    """ASGI middleware: HTTP Basic in front of everything, pages and own routes alike."""
+
+    def __init__(self, app, users: dict[str, str]):
+        self.app, self.users = app, users
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        user = self._user(dict(scope["headers"]).get(b"authorization", b""))
+        if user is None:
+            words = PlainTextResponse("Please log in.", 401, {"WWW-Authenticate": 'Basic realm="DeLoRA Studio"'})
+            return await words(scope, receive, send)
+        scope["studio_user"] = user
+        return await self.app(scope, receive, send)
+
+    def _user(self, header: bytes) -> str | None:
+        kind, _, value = header.partition(b" ")
+        try:
+            name, _, word = base64.b64decode(value, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        right = self.users.get(name, secrets.token_hex())
+        same = secrets.compare_digest(word.encode(), right.encode())
+        return name if kind.lower() == b"basic" and same else None
+
+
+def _id(name: str) -> str:
+    if not re.fullmatch(RUN, name) or ".." in name:
+        raise HTTPException(404)
+    return name
+
+
+def _png(folder: Path, file: str, headers: dict[str, str] = FOREVER) -> FileResponse:
+    if not PICTURE.fullmatch(file) or not (folder / file).is_file():
+        raise HTTPException(404)
+    return FileResponse(folder / file, media_type="image/png", headers=headers)

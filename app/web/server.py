@@ -1,0 +1,159 @@
+"""`delora app`: starts the worker and the pages, and ends both.
+
+The pages only show run folders and put jobs into the queue. So a server that is killed takes nothing along, and the
+next one finds worker and training as they are; Ctrl-C has the training save and stop first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import webbrowser
+from pathlib import Path
+
+from app import worker
+from app.web import presence
+from app.web.studio import Studio
+from app.work import workerfile
+from training.errors import BadInput
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+PORTS_TRIED = 20
+LOOK_SECONDS = 2.0
+
+
+def serve(data: Path, *, host: str, port: int, auth: list[str], browser: bool) -> None:
+    """Show the pages until Ctrl-C.
+
+    Raises BadInput for an address of the network without `auth`, a port that is taken, or a login that is none.
+    """
+    users = logins(auth)
+    if host not in LOCAL and not users:
+        raise BadInput(
+            f"--host {host} lets others on the network in.", "Give --auth NAME:PASSWORD as well.", field="host"
+        )
+    data.mkdir(parents=True, exist_ok=True)
+    listening = bind(host, port)
+    studio = Studio(data)
+    with presence.present(data), WorkerKeeper(studio) as keeper:
+        studio.hold_worker = keeper.hold
+        server = _server(studio, users)  # the worker starts while the pages are built
+        address = f"http://{'localhost' if host in LOCAL else host}:{listening.getsockname()[1]}"
+        print(f"DeLoRA Studio: {address}  (data in {data}; Ctrl-C saves and stops)", file=sys.stderr, flush=True)
+        if browser:
+            threading.Timer(0.5, webbrowser.open, [address]).start()
+        server.run(sockets=[listening])
+
+
+def logins(auth: list[str]) -> dict[str, str]:
+    """Name -> password. Raises BadInput for what is not NAME:PASSWORD."""
+    users = {}
+    for line in auth:
+        name, colon, word = line.partition(":")
+        if not (name and colon and word):
+            raise BadInput("--auth is not NAME:PASSWORD.", "Write it like --auth anna:secret.", field="auth")
+        users[name] = word
+    return users
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket on `port` or one of the next ones. Raises BadInput where none is free."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for number in range(port, port + PORTS_TRIED):
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, number))
+            listening.listen()  # who comes before the pages are built waits, and is not refused
+            return listening
+        except OSError as error:
+            listening.close()
+            last = error
+            if port == 0 or isinstance(error, socket.gaierror):
+                break
+    raise BadInput(f"--port {port} on {host} cannot be used: {last.strerror}.", "Choose another one.", field="port")
+
+
+class WorkerKeeper:
+    """Starts a worker where there is none, and ends it with the last app of the data folder."""
+
+    def __init__(self, studio: Studio):
+        self.data = studio.data
+        self._started: subprocess.Popen | None = None
+        self._over = threading.Event()
+
+    def __enter__(self) -> WorkerKeeper:
+        self.hold()
+        threading.Thread(target=self._watch, name="worker keeper", daemon=True).start()
+        return self
+
+    def hold(self) -> None:
+        """Start a worker where there is none."""
+        if started := worker.start_detached(self.data):
+            presence.note_worker(self.data, started.pid)
+            self._started = started
+
+    def _watch(self) -> None:
+        """An ended worker must be waited for, or it stays as a zombie."""
+        while not self._over.wait(LOOK_SECONDS):
+            if self._started:
+                self._started.poll()
+
+    def __exit__(self, *_) -> None:
+        self._over.set()
+        state = workerfile.read(self.data)
+        if presence.others(self.data) or not (state.working and presence.started_by_an_app(self.data, state.pid)):
+            return
+        with contextlib.suppress(ProcessLookupError), _ctrl_c_again(state.pid):
+            print("Saving what is training, then stopping. A second Ctrl-C stops at once.", file=sys.stderr, flush=True)
+            os.kill(state.pid, signal.SIGTERM)
+            while workerfile.held(self.data):
+                if self._started:
+                    self._started.poll()
+                time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _ctrl_c_again(pid: int):
+    """While inside, Ctrl-C asks the worker a second time, which ends the training at once."""
+
+    def again(*_) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+    before = signal.signal(signal.SIGINT, again)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _server(studio: Studio, users: dict[str, str]):
+    """uvicorn without its last act: it raises the signal anew, which would end us before we are done."""
+    import uvicorn
+
+    from app.web.ui import application
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets=None):
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # open pages are cut off, which is no error
+            await super().shutdown(sockets)
+
+        @contextlib.contextmanager
+        def capture_signals(self):
+            before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    pages = application(studio, users)
+    return Server(uvicorn.Config(pages, log_level="warning", timeout_graceful_shutdown=1, server_header=False))

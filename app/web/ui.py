@@ -1,0 +1,90 @@
+"""Builds the app in the browser from its pages: Gradio for what is pressed and typed, our own routes beside it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from importlib import import_module
+from pathlib import Path
+
+from app.orders import importing
+from app.web import gradioimport
+from app.web.studio import Studio
+from training.subject.pictures import LARGEST_FILE_MB
+
+STATIC = Path(__file__).parent / "static"
+PAGES = (  # name, address, module; the first four are in the navigation
+    ("New", "", "new"),
+    ("Runs", "runs", "runs"),
+    ("Generate", "generate", "generate.page"),
+    ("This computer", "computer", "computer"),
+    ("Run", "run", "run.page"),
+    ("Compare", "compare", "compare"),
+)
+
+
+def application(studio: Studio, users: dict[str, str] | None = None):
+    """The ASGI application: pages, own routes, and the login in front of both where there are `users`."""
+    gr = _gradio(studio.data)
+    from fastapi import FastAPI
+
+    from app.web import routes, theme
+
+    app = FastAPI(title="DeLoRA Studio", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(routes.routes(studio))
+    if users:
+        app.add_middleware(routes.Login, users=users)
+    return gr.mount_gradio_app(
+        app,
+        blocks(studio),
+        path="/",
+        theme=theme.theme(),
+        css="\n".join(path.read_text("utf-8") for path in sorted(STATIC.glob("*.css"))),
+        head="".join(f"<script>{path.read_text('utf-8')}</script>" for path in sorted(STATIC.glob("*.js"))),
+        favicon_path=STATIC / "icon.svg",
+        auth_dependency=(lambda request: request.scope.get("studio_user")) if users else None,
+        allowed_paths=[],
+        max_file_size=max(LARGEST_FILE_MB, importing.LARGEST_FILE_MB) * 10**6,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        show_error=False,
+    )
+
+
+def blocks(studio: Studio):
+    """The pages as one `gr.Blocks`, each at its own address."""
+    gr = _gradio(studio.data)
+    from app.web.pages import api, shell
+
+    with gr.Blocks(title="DeLoRA Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as app:
+        _page(studio, shell, app, *PAGES[0])
+        api.build(studio)
+    for name, address, module in PAGES[1:]:
+        with app.route(name, address, show_in_navbar=False) as page:
+            _page(studio, shell, page, name, address, module)
+    return app
+
+
+def _page(studio: Studio, shell, page, name: str, address: str, module: str) -> None:
+    shell.top(name)
+    import_module(f"app.web.pages.{module}").build(studio, page)
+
+
+def _gradio(data: Path):
+    """Gradio, imported with its uploads in the data folder and without anything that calls home.
+
+    Its own environment variables would override what is said here (even the folders it may show), so they go.
+    """
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        del os.environ[name]
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(Path(data).resolve() / "uploads")
+    gradioimport.prepare()
+    import gradio
+
+    warnings.filterwarnings("ignore", message="SSR mode is not supported")  # said although it is switched off
+    return gradio

@@ -1,0 +1,102 @@
+"""The entry point of a job's process, whatever engine started it: takes the run up, waits for the device, does the job.
+
+python -m app.work.entry RUN_FOLDER ATTEMPT
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from app.work import attempts, devices
+from app.work.devices import Lease
+from app.work.job import run_job, take_up, waiting
+from training.errors import BadInput, Stopped, StudioError, Superseded
+from training.runs.run import Run
+from training.runs.statefolder import StateFolder
+
+BEAT_SECONDS = 2.0
+
+
+Job = Callable[[Path, Lease | None], object]
+
+
+def main(path: Path, attempt: int, job: Job = run_job) -> int:
+    """Do the job of a run as its attempt number `attempt`; returns the exit code.
+
+    Leaves at once, with nothing changed, where the run is done or somebody else has taken it up. job: what to do with
+    the run's folder and the lease on the device; tests give something smaller.
+    """
+    if int(os.environ.get("RANK", "0")) > 0:  # a further process of one run; the first one speaks for all
+        return _do(path, job, None)
+    try:
+        run = take_up(attempts.take(Run(path), attempt))
+    except (Superseded, BadInput) as error:
+        print(error, file=sys.stderr)
+        return 0
+    with beating(run):
+        try:
+            data, words = run.path.parent.parent, f"{run.name}: training"
+            with devices.owner(data, words, waiting(run), run=run.id) as lease:
+                run.set_state(phase="", message="")
+                return _do(path, job, lease)
+        except Superseded as error:
+            print(error, file=sys.stderr)
+            return 0
+        except Stopped:
+            gone = {"phase": "", "pid": None, "pid_started": None, "saved_step": run.latest_checkpoint()}
+            run.set_state("stopped", **gone)
+            return Stopped.exit_code
+        except StudioError as error:
+            _set_failed(run, error.message, error.remedy)
+            return error.exit_code
+        except Exception as error:
+            traceback.print_exc()
+            _set_failed(run, f"{type(error).__name__}: {error}", "The whole report is in the run's log.txt.")
+            return 1
+
+
+@contextlib.contextmanager
+def beating(run: StateFolder) -> Iterator[None]:
+    """Write the heartbeat of a run or an order while inside, also while one long call goes on.
+
+    A superseded run is left alone.
+    """
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_SECONDS):
+            try:
+                if not run.state().ended:
+                    run.beat()
+            except Superseded:
+                return
+            except StudioError:
+                continue  # the disk is full: the job itself will say so
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _do(path: Path, job: Job, lease: Lease | None) -> int:
+    return {"done": 0, "stopped": Stopped.exit_code, "failed": 4}.get(str(job(path, lease)), 0)
+
+
+def _set_failed(run: Run, message: str, remedy: str) -> None:
+    if not run.state().ended:
+        gone = {"phase": "", "pid": None, "pid_started": None, "saved_step": run.latest_checkpoint()}
+        run.set_state("failed", message=message, remedy=remedy, cause="error", **gone)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,80 @@
+"""One worker per data folder: the lock it holds and what it says about itself."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from training import atomic
+from training.errors import BadInput
+from training.runs.states import started_at
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """Whether a worker is there. pid, since, heartbeat (seconds since 1970) are of the last one, None if never."""
+
+    working: bool
+    pid: int | None = None
+    node: str = ""
+    since: float | None = None
+    heartbeat: float | None = None
+
+
+@contextlib.contextmanager
+def hold(data: Path) -> Iterator[None]:
+    """Be the worker of a data folder while inside. The lock goes with the process, however it ends.
+
+    Raises BadInput where another process is.
+    """
+    folder = Path(data) / "queue"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "worker.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = read(data)
+            when = time.strftime("%a %d %b %H:%M", time.localtime(other.since)) if other.since else "a moment ago"
+            raise BadInput(
+                f"A worker already works on {data} (process {other.pid or 'unknown'}, since {when}).",
+                "One is enough. To start another, end that one first, or choose another --data folder.",
+                "data",
+            ) from None
+        yield
+
+
+def held(data: Path) -> bool:
+    """Whether a worker holds the data folder."""
+    try:
+        with (Path(data) / "queue" / "worker.lock").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+
+
+def read(data: Path) -> WorkerState:
+    """What the worker of a data folder last said, and whether it is still there."""
+    try:
+        said = json.loads(_path(data).read_text("utf-8"))
+    except (OSError, ValueError):
+        said = {}
+    return WorkerState(held(data), said.get("pid"), said.get("node", ""), said.get("since"), said.get("heartbeat"))
+
+
+def write(data: Path, node: str, since: float) -> None:
+    """Say that this process is the worker and alive."""
+    said = {"pid": os.getpid(), "pid_started": started_at(os.getpid()), "node": node, "since": since}
+    atomic.write_text(_path(data), json.dumps({**said, "heartbeat": time.time()}) + "\n")
+
+
+def _path(data: Path) -> Path:
+    return Path(data) / "queue" / "worker.json"

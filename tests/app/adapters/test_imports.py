@@ -1,0 +1,173 @@
+"""`delora import`: a LoRA file from elsewhere is kept as an adapter, listed, drawn with and combined with others."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+from typer.testing import CliRunner
+
+from app.adapters import imported, sources
+from app.cli import cli
+from training.errors import BadInput
+
+
+def delora(*arguments):
+    """Run a command in this process."""
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def lora_file(tiny_base, tmp_path_factory):
+    """lora_file(name, seed, **more): a LoRA file with kohya keys for the tiny base, its alphas all different."""
+    folder = tmp_path_factory.mktemp("loras")
+
+    def write(name, seed, metadata=None, extra=None):
+        g, tensors = torch.Generator().manual_seed(seed), dict(extra or {})
+        for i, (path, module) in enumerate(tiny_base.unet.named_modules()):
+            if isinstance(module, nn.Linear) and path.endswith(("to_q", "to_k", "to_v")):
+                key, (out, in_) = f"lora_unet_{path.replace('.', '_')}", module.weight.shape
+                tensors[f"{key}.lora_down.weight"] = torch.randn(2, in_, generator=g)
+                tensors[f"{key}.lora_up.weight"] = torch.randn(out, 2, generator=g)
+                tensors[f"{key}.alpha"] = torch.tensor(0.5 + i % 3)
+        save_file(tensors, folder / name, metadata)
+        return folder / name
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def data(lora_file, tiny_folder, tmp_path_factory):
+    """A data folder with two imported adapters, cat-style and owl."""
+    data = tmp_path_factory.mktemp("data")
+    for file, options in (
+        (lora_file("a.safetensors", 1), ["--name", "Cat style", "--trigger", "zwx cat"]),
+        (lora_file("owl.safetensors", 2, {"modelspec.trigger_phrase": "sks owl"}), []),
+    ):
+        result = delora("import", file, *options, "--base", tiny_folder, "--data", data)
+        assert result.exit_code == 0, (result.output, result.exception)
+    return data
+
+
+def drawn(data, tmp_path, *options):
+    result = delora(
+        "generate", "a dog", *options, "--count", 1, "--steps", 2, "--json", "--data", data, "--out", tmp_path
+    )
+    assert result.exit_code == 0, (result.output, result.exception)
+    return np.asarray(Image.open(json.loads(result.stdout)["pictures"][0]))
+
+
+def test_what_is_imported_is_listed_with_where_it_came_from(data, lora_file, tiny_folder):
+    listed = json.loads(delora("import", "--list", "--json", "--data", data).stdout)["adapters"]
+    assert [(a["slug"], a["name"], a["trigger"]) for a in listed] == [
+        ("cat-style", "Cat style", "zwx cat"),
+        ("owl", "owl", "sks owl"),
+    ]
+    assert listed[1]["source"] == "owl.safetensors" and listed[1]["base"] == str(tiny_folder)
+    content = lora_file("owl.safetensors", 2, {"modelspec.trigger_phrase": "sks owl"}).read_bytes()
+    assert listed[1]["sha256"] == hashlib.sha256(content).hexdigest()
+    words = delora("import", "--list", "--data", data).stdout
+    assert "Cat style" in words and "lora, rank 2" in words
+    assert {p.name for p in (data / "adapters" / "owl").iterdir()} == {"adapter.safetensors", "adapter.json"}
+
+
+def test_generate_draws_with_an_imported_adapter_by_name(data, tmp_path):
+    from evaluation.pictures import read_facts
+
+    base = drawn(data, tmp_path, "--base", sources.of_adapter(data, "owl").base)
+    owl = drawn(data, tmp_path, "--adapter", "owl")
+    assert not np.array_equal(base, owl)
+    assert np.array_equal(drawn(data, tmp_path, "--adapter", data / "adapters" / "owl" / "adapter.safetensors"), owl)
+    assert np.array_equal(drawn(data, tmp_path, "--adapter", "owl", "--strength", 0), base)
+    result = delora("generate", "a {subject}", "--adapter", "Cat style", "--count", 1, "--steps", 1, "--json",
+                    "--data", data, "--out", tmp_path)  # fmt: skip
+    (path,) = json.loads(result.stdout)["pictures"]
+    facts = read_facts(tmp_path / path)
+    assert facts["prompt"] == "a zwx cat" and facts["adapter"] == "cat-style"
+
+
+def test_several_adapters_each_at_its_own_strength(data, tmp_path, tiny_base):
+    """As the base model with both displacements added to its weights."""
+    import copy
+
+    import delora as library
+    from evaluation.pictures import read_facts
+    from training import sample
+
+    owl, cat = drawn(data, tmp_path, "--adapter", "owl"), drawn(data, tmp_path, "--adapter", "cat-style")
+    assert np.array_equal(drawn(data, tmp_path, "--adapter", "cat-style", "--strength", 0, "--also", "owl"), owl)
+    assert np.array_equal(drawn(data, tmp_path, "--adapter", "cat-style", "--also", "owl:0"), cat)
+    assert np.array_equal(drawn(data, tmp_path, "--also", "owl"), owl)
+    out = tmp_path / "both"
+    both = drawn(data, out, "--adapter", "cat-style", "--strength", 0.7, "--also", "owl:0.4")
+    twin = copy.copy(tiny_base)
+    twin.unet = copy.deepcopy(tiny_base.unet)
+    adapters = [library.load(twin.unet, data / "adapters" / n / "adapter.safetensors", n) for n in ("cat-style", "owl")]
+    adapters[0].strength, adapters[1].strength = 0.7, 0.4
+    library.merge(adapters)
+    (picture,) = sample.generate(twin, ["a dog"], [0], steps=2)
+    assert np.abs(np.asarray(picture).astype(int) - both.astype(int)).max() <= 1
+    facts = read_facts(next(out.iterdir()))
+    assert facts["also"] == [{"adapter": "owl", "strength": 0.4}] and facts["strength"] == 0.7
+
+
+def refused(result, *words, code=2):
+    assert result.exit_code == code, (result.output, result.exception)
+    for word in words:
+        assert word in result.stderr, result.stderr
+
+
+def test_what_cannot_be_imported_says_why_and_leaves_nothing(data, lora_file, tiny_folder, tmp_path):
+    refused(delora("import", "--data", data), "No file was given")
+    refused(delora("import", tmp_path / "no.safetensors", "--data", data), "there is no such file")
+    refused(delora("import", lora_file("b.safetensors", 3), "--name", "OWL", "--base", tiny_folder, "--data", data),
+            "already an imported adapter owl", "--name")  # fmt: skip
+    refused(delora("import", lora_file("b.safetensors", 3), "--base", "embedded", "--data", data), "--base")
+    refused(delora("import", lora_file("b.safetensors", 3), "--data", data), "delora models get sd15", code=3)
+    text = {"lora_te_x.lora_down.weight": torch.ones(2, 4), "lora_te_x.lora_up.weight": torch.ones(4, 2)}
+    file = lora_file("c.safetensors", 3, extra=text)
+    refused(delora("import", file, "--base", tiny_folder, "--data", data), "1 text encoder layer", "--ignore-others")
+    assert {p.name for p in (data / "adapters").iterdir()} == {"cat-style", "owl"}
+    result = delora("import", file, "--base", tiny_folder, "--data", data, "--ignore-others", "--json")
+    assert json.loads(result.stdout)["left_out"] == "1 text encoder layer"
+
+
+def test_sources_say_what_they_did_not_find(data):
+    for find, words in (
+        (lambda: sources.of_adapter(data, "cat"), "no imported adapter and no file 'cat'"),
+        (lambda: sources.find(data, "cat"), "no run, no imported adapter and no file 'cat'"),
+        (lambda: sources.with_strength("owl:inf"), "owl:inf: its strength"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            find()
+    assert sources.with_strength("C:/loras/owl.safetensors") == ("C:/loras/owl.safetensors", 1.0)
+    assert sources.with_strength("owl:-0.5") == ("owl", -0.5)
+
+
+def test_a_damaged_record_is_passed_over(data, tmp_path):
+    folder = tmp_path / "adapters" / "x"
+    folder.mkdir(parents=True)
+    (folder / "adapter.json").write_text('{"name": "x"}')
+    assert imported.list_imported(tmp_path) == []
+    assert imported.list_imported(tmp_path / "none") == []
+
+
+def test_an_imported_adapter_is_renamed_and_deleted_and_its_slug_stays(data, lora_file, tiny_folder, tmp_path):
+    own = tmp_path / "data"
+    for seed, name in enumerate(("Old", "Other")):
+        delora("import", lora_file(f"{name}.safetensors", seed), "--name", name, "--base", tiny_folder, "--data", own)
+    result = delora("import", "--rename", "old", "  A  new name ", "--data", own)
+    assert result.exit_code == 0 and "A new name" in result.stdout, (result.output, result.exception)
+    known = imported.find(own, "a new name")
+    assert (known.slug, known.name) == ("old", "A new name") and imported.find(own, "old") == known
+    for ref, name, told in (("old", "OTHER", "already"), ("old", " ", "1 to 80"), ("nobody", "X", "no imported")):
+        with pytest.raises(BadInput, match=told):
+            imported.rename(own, ref, name)
+    assert delora("import", "--remove", "A new name", "--data", own).exit_code == 0
+    assert [a.slug for a in imported.list_imported(own)] == ["other"]
+    assert sorted(path.name for path in imported.folder(own).iterdir()) == ["other"]
+    assert delora("import", "--remove", "old", "--data", own).exit_code == 2

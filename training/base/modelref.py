@@ -1,0 +1,137 @@
+"""Where the name of a base model leads on this computer."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import assets
+from training.base import catalog
+from training.errors import BadInput, MissingModel
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+NEAR = 5  # entries of a folder that are looked at for what a mistyped path may have meant
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Where a base model lies.
+
+    ref: what was asked for. name: what to call it. kind: "embedded", "downloaded", "folder", "file" or "hub".
+    """
+
+    ref: str
+    name: str
+    kind: str
+    path: Path
+
+    @property
+    def world(self) -> Path | None:
+        """The embedded model's word lists."""
+        return self.path.parent / "world.json" if self.kind == "embedded" else None
+
+
+def resolve(ref: str, data: Path) -> ModelRef:
+    """Find the base model that `ref` names. Checks that it is there, not yet what it holds.
+
+    Args:
+        ref: "embedded", a downloaded or added model's name ("sd15"), a folder, a `.safetensors` checkpoint, or the
+            hub id of a model that is already on this computer.
+        data: the data folder.
+
+    Raises:
+        MissingModel: it is not on this computer; says how to get it.
+        BadInput: it is there and is not a base model.
+    """
+    ref = str(ref).strip()
+    if ref == "embedded":
+        path = assets.path("embedded", "pipeline")
+        if not (path / "model_index.json").is_file():
+            raise MissingModel(
+                f"The built-in model is not in this installation ({path} is missing).",
+                "Install the program again, or choose another base model.",
+                field="base",
+            )
+        return ModelRef(ref, "Toy model (built in)", "embedded", path)
+    known = catalog.find(ref)
+    if known:
+        size = f"(about {known.size_mb / 1000:.1f} GB)"
+        if not known.base:
+            raise BadInput(f"{ref} ({known.title}) is not a base model.", "Choose embedded or sd15.", field="base")
+        path = catalog.home(data, known.name)
+        if path.is_dir():
+            return ModelRef(ref, known.title, "downloaded", path)
+        cached = _hub_cache(known.repo, known.commit)
+        if cached:
+            return ModelRef(ref, known.title, "hub", cached)
+        raise MissingModel(
+            f"{known.title} is not on this computer yet.",
+            f"Get it with `delora models get {known.name}` {size}.",
+            field="base",
+            on_page=f"Download it at This computer {size}.",
+        )
+    added = catalog.added(data).get(ref)
+    path = Path(added or ref or "nothing").expanduser().absolute()
+    if path.is_dir():
+        return ModelRef(ref, ref if added else path.name, "folder", path)
+    if path.is_file():
+        return ModelRef(ref, path.stem, "file", path)
+    if added:
+        raise MissingModel(
+            f"The model {ref} was added from {added}, and that is not there any more.",
+            f"Add it again from where it is now, or forget it with `delora models remove {ref}`.",
+            field="base",
+            on_page="At This computer it can be removed, and added again from where it is now.",
+        )
+    if HUB_ID.fullmatch(ref):
+        cached = _hub_cache(ref)
+        if cached:
+            return ModelRef(ref, ref, "hub", cached)
+    raise MissingModel(
+        f"There is no base model {ref!r}: no such folder or file, and no downloaded model of that name.",
+        f"{(meant := _meant(ref, data))}See `delora models list`; a folder you have can be named by its path.",
+        field="base",
+        on_page=f"{meant}This computer shows the models that are here; a folder you have can be named by its path.",
+    )
+
+
+def _meant(ref: str, data: Path) -> str:
+    """Which base model of nearly that name there is, as a question with a space behind it, or ""."""
+    path = Path(ref).expanduser()
+    if path.name != ref and path.parent.is_dir():
+        near = [path.with_name(name) for name in _near(path.name, _entries(path.parent))]
+        near = [other for other in near if other.suffix == ".safetensors" or (other / "model_index.json").is_file()]
+    else:
+        bases = [known for known in catalog.CATALOG.values() if known.base]
+        names = {said: known.name for known in bases for said in (known.title, known.repo, known.name)}
+        names |= {name: name for name in ("embedded", *catalog.added(data))}
+        near = [names[said] for said in _near(ref, names)]
+    return f"Did you mean {near[0]}? " if near else ""
+
+
+def _near(name: str, names: Iterable[str]) -> list[str]:
+    """Those of `names` that look like `name` in small letters, the nearest first."""
+    small = {other.lower(): other for other in names}
+    return [small[found] for found in difflib.get_close_matches(name.lower(), small, NEAR)]
+
+
+def _entries(folder: Path) -> list[str]:
+    """The names in a folder that may be there and may be read."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _hub_cache(repo: str, commit: str | None = None) -> Path | None:
+    """The snapshot of a repository in the hub's own cache on this computer, if a whole pipeline lies there."""
+    from huggingface_hub import constants
+
+    snapshots = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "snapshots"
+    if not commit:
+        main = snapshots.parent / "refs" / "main"
+        commit = main.read_text("utf-8").strip() if main.is_file() else None
+    path = snapshots / (commit or "none")
+    return path if (path / "model_index.json").is_file() else None

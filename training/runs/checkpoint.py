@@ -1,0 +1,148 @@
+"""Checkpoints: all that a run needs to go on bit for bit, in safetensors and JSON.
+
+    checkpoints/step-000200/
+      adapter.safetensors   the native adapter file (delora.files), usable on its own
+      trainer.safetensors   AdamW's moments; only in the newest saves, see `prune`
+      checkpoint.json       step, versions, threads, device, precision, the plan in use
+
+No generator's state is in it: every draw comes from (seed, step), see training.step.draws.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import delora
+from training import atomic
+from training.errors import BadInput, RunFailed, from_os_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from delora import Adapter
+    from training.base.models import BaseModel
+    from training.runs.run import Run
+
+RESUMABLE = 2  # saves that keep the optimizer: the newest, and one before it should that one be damaged
+PACKAGES = ("torch", "diffusers", "accelerate")
+
+
+def save(run: Run, step: int, adapter: Adapter, optimizer: torch.optim.Optimizer, base: BaseModel, info: dict) -> Path:
+    """Write the checkpoint of `step`; it appears whole or not at all.
+
+    Args:
+        info: what else belongs in checkpoint.json (plan, precision, scaler ...).
+
+    Raises:
+        RunFailed: a full disk, or numbers in the adapter that are not finite.
+    """
+    run.check_fence()
+    spec = run.spec
+    path = run.checkpoint(step)
+    metadata = {
+        "run": run.id,
+        "step": str(step),
+        "base": spec.base,
+        "base_fingerprint": base.fingerprint,
+        "trigger": spec.subject,
+        "instance_prompt": spec.instance_prompt,
+        "spec": spec.model_dump_json(),
+    }
+    document = {
+        "step": step,
+        "run": run.id,
+        "versions": {name: version(name) for name in PACKAGES},
+        "threads": torch.get_num_threads(),
+        "device": str(base.unet.device),
+        **info,
+    }
+    try:
+        with atomic.new_folder(path) as folder:
+            delora.save(adapter, folder / "adapter.safetensors", metadata)
+            _save_optimizer(optimizer, folder / "trainer.safetensors")
+            (folder / "checkpoint.json").write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    except ValueError as error:
+        raise RunFailed(str(error), "Take an earlier save.") from error
+    except OSError as error:
+        raise from_os_error(error, path) from error
+    return path
+
+
+def read(path: Path) -> dict[str, Any]:
+    """checkpoint.json. Raises BadInput where the checkpoint is missing or damaged."""
+    try:
+        return json.loads((path / "checkpoint.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} is not a whole checkpoint.", "Resume from an earlier one.") from error
+
+
+def attach(base: BaseModel, path: Path, name: str = "default") -> Adapter:
+    """The adapter of a checkpoint, attached to the base model. Raises BadInput where it is damaged or does not fit."""
+    try:
+        return delora.load(base.unet, path / "adapter.safetensors", name=name)
+    except ValueError as error:
+        raise BadInput(str(error), "Take another save, or the base model it was trained on.") from error
+
+
+def resumable(run: Run) -> list[int]:
+    """The saved steps that training can go on from, newest first."""
+    return [step for step in reversed(run.checkpoints()) if (run.checkpoint(step) / "trainer.safetensors").is_file()]
+
+
+def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
+    """Put AdamW's moments back. Raises BadInput where the file is damaged or of another adapter."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    file = path / "trainer.safetensors"
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{file} is damaged.", "Resume from an earlier save.") from error
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        moments.setdefault(int(index), {})[name] = tensor
+    for i, parameter in enumerate(_parameters(optimizer)):
+        if i in moments and moments[i]["exp_avg"].shape != parameter.shape:
+            raise BadInput(f"{file} belongs to another adapter.", "Resume the run that made it.")
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+
+
+def prune(run: Run) -> list[int]:
+    """Remove old saves by the rule and return their steps.
+
+    The newest two, the recommended one (or the one to take instead, where none is) and every multiple of `keep_every`
+    stay (all of them where it is empty). Only the newest two keep the optimizer's moments, two thirds of a save's size:
+    the others can be used, drawn and exported, not resumed.
+    """
+    spec, scores = run.spec, run.scores() or {}
+    steps = run.checkpoints()
+    advice = scores.get("recommendation") or {}
+    recommended = advice.get("step") or advice.get("instead")
+    gone = []
+    for step in steps[:-RESUMABLE]:
+        if step != recommended and spec.keep_every and step % spec.keep_every:
+            atomic.remove_folder(run.checkpoint(step))
+            gone.append(step)
+        else:
+            (run.checkpoint(step) / "trainer.safetensors").unlink(missing_ok=True)
+    return gone
+
+
+def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
+    from delora.files import write_safetensors
+
+    tensors = {}
+    for i, parameter in enumerate(_parameters(optimizer)):
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{i:05d}.{key}"] = value.detach().cpu().contiguous()
+    write_safetensors(tensors, path, {})
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
