@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters import imported, saves
-from app.adapters.exporting import slug
 from app.adapters.imported import FILE
+from app.adapters.names import slug
 from training.errors import BadInput
 from training.runs.run import Run
 from training.runs.rundir import open_run

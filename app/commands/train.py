@@ -171,7 +171,7 @@ def result(run: Run) -> dict:
 
 def result_words(document: dict) -> str:
     """The end of a run in sentences."""
-    from app.adapters.exporting import main_file
+    from app.adapters.formats import main_file
     from app.commands.runs import percent
 
     scores, file = document["scores"], main_file(document["files"])

@@ -11,7 +11,7 @@ import delora
 from delora.export import to_diffusers, to_peft
 from delora.export_comfyui import to_comfyui
 from delora.imports import HoldsOthers, attach_lora, read_lora
-from training.ldm_keys import aliases
+from training.base.ldm_keys import aliases
 
 TAKEN = {name: made for name, made in madeloras.TABLE.items() if not made.refused}
 REFUSED = {name: made for name, made in madeloras.TABLE.items() if made.refused}

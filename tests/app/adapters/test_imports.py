@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import madeloras
 import numpy as np
 import pytest
 import torch
@@ -171,3 +172,51 @@ def test_an_imported_adapter_is_renamed_and_deleted_and_its_slug_stays(data, lor
     assert [a.slug for a in imported.list_imported(own)] == ["other"]
     assert sorted(path.name for path in imported.folder(own).iterdir()) == ["other"]
     assert delora("import", "--remove", "old", "--data", own).exit_code == 2
+
+
+# Made files of other programs, one a kind
+
+
+@pytest.fixture(scope="module")
+def made_data(tmp_path_factory):
+    return tmp_path_factory.mktemp("made")
+
+
+@pytest.fixture(scope="module")
+def sd15_unet(sd15_folder):
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel.from_pretrained(sd15_folder / "unet")
+
+
+@pytest.mark.parametrize("name", madeloras.TABLE)
+def test_the_command_takes_or_refuses_each_made_file(name, made_data, sd15_folder, sd15_unet, tmp_path):
+    made = madeloras.TABLE[name]
+    file = made.write(tmp_path / "made", sd15_unet)
+    options = ["--name", name, "--base", sd15_folder, "--data", made_data, "--json"]
+    result = delora("import", file, *options)
+    if made.refused:
+        return refused(result, made.refused)
+    if made.left_out:
+        refused(result, f"besides 4 layers of the UNet it holds {made.left_out}", "--ignore-others")
+        assert ("transformers 5.24" in result.stderr) == ("text encoder" in made.left_out)
+        result = delora("import", file, *options, "--ignore-others")
+    assert result.exit_code == 0, (result.output, result.exception)
+    record = json.loads(result.stdout)
+    assert (record["layers"], record["rank"], record["left_out"]) == (4, madeloras.RANK, made.left_out)
+    assert record["method"] == {None: "lora", 0: "dora", 1: "dora-columns"}[made.axis]
+
+
+def test_names_of_every_script_stay_apart(lora_file, tiny_folder, tmp_path):
+    title = {"modelspec.title": "Мой кот " * 45, "modelspec.trigger_phrase": "кот " * 90}
+    for i, name in enumerate(("柴犬", "कुत्ता", "🦊", "🦊🦊", "")):
+        file = lora_file(f"{i}.safetensors", i, None if name else title)
+        result = delora("import", file, "--name", name, "--base", tiny_folder, "--data", tmp_path, "--json")
+        assert result.exit_code == 0, (result.output, result.exception)
+        record = json.loads(result.stdout)
+        assert record["name"] == (name or ("Мой кот " * 45)[:80].strip()) and len(record["trigger"]) <= 200
+        assert sources.of_adapter(tmp_path, name or record["name"]).name == record["slug"]
+    assert len(imported.list_imported(tmp_path)) == 5
+    file = lora_file("long.safetensors", 1)
+    for option, words in (("--name", "A name has 1 to 80 letters"), ("--trigger", "more than 200 letters")):
+        refused(delora("import", file, option, "x" * 360, "--base", tiny_folder, "--data", tmp_path), words)
