@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from .config import AdapterConfig
+from .config import METHODS, AdapterConfig
 from .geometry import LayerGeometry, measure
-from .methods import METHODS, Method
+from .methods import Method
 from .products import f64
 
 CHILD = "adapters"

@@ -22,14 +22,14 @@ def benchmark(kind: str) -> tuple[str, ...]:
 
 def places(shown: tuple[str, ...] = ()) -> dict[str, str]:
     """The embedded world's places by name, each with the phrase that captions use, without those `shown` already."""
-    from training.pretrain.world import PLACES
+    from training.pretrain.toyworld.world import PLACES
 
     return {place.name: place.phrases[0] for place in PLACES if place.name not in shown}
 
 
 def classes() -> tuple[str, ...]:
     """The kinds of things the embedded world knows."""
-    from training.pretrain.world import CLASSES
+    from training.pretrain.toyworld.world import CLASSES
 
     return CLASSES
 
@@ -57,7 +57,7 @@ def others(prompt: str, embedded: bool) -> list[str]:
 
 def elsewhere(prompt: str) -> list[str]:
     """`prompt` in all the other places of the embedded world; in all of them where it names none."""
-    from training.pretrain.world import PLACES
+    from training.pretrain.toyworld.world import PLACES
 
     for place in PLACES:
         for phrase in place.phrases:
