@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import madeloras
 import numpy as np
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from app.adapters import imported, sources
 from app.cli import cli
+from app.orders.request import complete, parse_request
 from training.errors import BadInput
 
 
@@ -114,6 +116,64 @@ def test_several_adapters_each_at_its_own_strength(data, tmp_path, tiny_base):
     assert np.abs(np.asarray(picture).astype(int) - both.astype(int)).max() <= 1
     facts = read_facts(next(out.iterdir()))
     assert facts["also"] == [{"adapter": "owl", "strength": 0.4}] and facts["strength"] == 0.7
+
+
+def test_an_adapter_draws_on_a_finetune_of_its_base_when_told_to(data, tiny_folder, tmp_path):
+    from evaluation.pictures import read_facts
+
+    other = finetune(tiny_folder, tmp_path / "finetune")
+    refused(
+        delora("generate", "a dog", "--adapter", "owl", "--base", other, "--data", data, "--out", tmp_path),
+        "made for another base model",
+        "--other-base",
+    )
+    with pytest.raises(BadInput, match="was made for"):
+        complete(data, parse_request({"prompt": "a dog", "adapter": "owl", "base": str(other)}))
+    given = {"prompt": "a dog", "adapter": "owl", "base": str(other), "other_base": True}
+    assert complete(data, parse_request(given)).base == str(other)
+    base = drawn(data, tmp_path / "base", "--base", other)
+    found = drawn(data, tmp_path / "owl", "--adapter", "owl", "--base", other, "--other-base")
+    assert not np.array_equal(found, base)
+    facts = read_facts(next((tmp_path / "owl").iterdir()))
+    assert facts["made_for"] == str(tiny_folder) and facts["base"] == "finetune"
+    assert "made_for" not in read_facts(next((tmp_path / "base").iterdir()))
+
+
+def finetune(folder, path):
+    """The model with its UNet's weights moved by a tenth."""
+    from safetensors.torch import load_file
+
+    shutil.copytree(folder, path)
+    file = path / "unet" / "diffusion_pytorch_model.safetensors"
+    g = torch.Generator().manual_seed(0)
+    moved = {key: t * (1 + 0.1 * torch.randn(t.shape, generator=g)) for key, t in load_file(file).items()}
+    save_file(moved, file, {"format": "pt"})
+    return path
+
+
+@pytest.mark.parametrize(
+    "option, value, words",
+    [
+        ("--seed", 2**64 - 1, "seed: 18446744073709551615 cannot be used. It must be less than 4294967296."),
+        ("--strength", "nan", "strength: "),
+        ("--guidance", 1e9, "guidance: "),
+        ("--size", 10**6, "size: "),
+        ("--negative", "x" * 3000, "negative: "),
+    ],
+)
+def test_the_command_has_the_limits_of_the_page(option, value, words, data, tmp_path):
+    refused(delora("generate", "a dog", option, value, "--data", data, "--out", tmp_path), words)
+    given = {"prompt": "a dog", option.removeprefix("--"): value}
+    with pytest.raises(BadInput, match=words.split(" ")[0]):
+        parse_request(given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_prompt_that_is_cut_off_is_said_when_drawing(data, tiny_folder, tmp_path):
+    options = ["--base", tiny_folder, "--count", 1, "--steps", 1, "--data", data, "--out", tmp_path]
+    said = delora("generate", "a dog " + "in the snow " * 12, "--negative", "a cat " * 40, *options).stderr
+    assert "Note: The prompt 'a dog in the snow" in said and "Note: The prompt 'a cat a cat" in said
+    assert "cut off" not in delora("generate", "a dog", *options).stderr
 
 
 def refused(result, *words, code=2):
