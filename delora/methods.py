@@ -50,6 +50,7 @@ class Method(nn.Module):
     own_rate: ClassVar[tuple[str, ...]] = ()  # parameters with a learning rate of their own
     turns_input: ClassVar[bool] = False  # whether x is turned before W reads it
     kinds: ClassVar[tuple[type[nn.Module], ...]] = (nn.Linear,)  # the layers it can sit on, linear in their weights
+    named_kinds: ClassVar[tuple[type[nn.Module], ...]] = ()  # and those it sits on where a target is their whole path
 
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__()

@@ -83,7 +83,7 @@ def new_run(pictures: list[Path], values: dict[str, Any], effort: str, data: Pat
     size_px = spec.resolution or caps.size_px
     with tempfile.TemporaryDirectory() as beside:
         cleaned = intake.prepare(files, Path(beside) / "dataset", size_px)
-        words_for_notes(_verdicts(files, size_px))
+        words_for_notes(intake.left_out(pictures) + _verdicts(files, size_px))
         from app.adapters.saves import open_base
 
         base = open_base(spec.base, data, spec.mixed_precision)
@@ -171,7 +171,7 @@ def result(run: Run) -> dict:
 
 def result_words(document: dict) -> str:
     """The end of a run in sentences."""
-    from app.adapters.exporting import main_file
+    from app.adapters.formats import main_file
     from app.commands.runs import percent
 
     scores, file = document["scores"], main_file(document["files"])

@@ -16,7 +16,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 import assets
-from app.adapters.exporting import FORMATS, exact_formats, file_name, read_record
+from app.adapters.exporting import file_name, read_record
+from app.adapters.formats import FORMATS, exact_formats
 from app.adapters.saves import best_step, check_step
 from app.orders.order import Order
 from training import atomic

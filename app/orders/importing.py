@@ -12,12 +12,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.adapters import imported
-from app.adapters.exporting import slug
-from app.adapters.imported import ImportedAdapter
+from app.adapters.imported import LONGEST_TRIGGER, ImportedAdapter
+from app.adapters.names import slug
 from app.orders.order import Order
 from training import atomic
 from training.errors import BadInput
-from training.spec import explain
+from training.spec import LONGEST_NAME, explain
 
 LARGEST_FILE_MB = 400  # the largest LoRA files of Stable Diffusion 1.x, with all its convolutions, have 300
 PEFT_SETTINGS = "adapter_config.json"
@@ -32,8 +32,8 @@ class ImportRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str = Field(max_length=300)
-    name: str = Field("", max_length=100, description="What to call it.")
-    trigger: str = Field("", max_length=200, description="Words that call it in a prompt.")
+    name: str = Field("", max_length=LONGEST_NAME, description="What to call it.")
+    trigger: str = Field("", max_length=LONGEST_TRIGGER, description="Words that call it in a prompt.")
     base: str = Field("", max_length=1000, description="Base model it was made for.")
     ignore_others: bool = False
 

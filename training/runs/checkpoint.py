@@ -80,10 +80,13 @@ def read(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path} is not a whole checkpoint.", "Resume from an earlier one.") from error
 
 
-def attach(base: BaseModel, path: Path, name: str = "default") -> Adapter:
-    """The adapter of a checkpoint, attached to the base model. Raises BadInput where it is damaged or does not fit."""
+def attach(base: BaseModel, path: Path, name: str = "default", check_base: bool = True) -> Adapter:
+    """The adapter of a checkpoint, attached to the base model; without `check_base` also to a finetune of its own.
+
+    Raises BadInput where it is damaged or does not fit.
+    """
     try:
-        return delora.load(base.unet, path / "adapter.safetensors", name=name)
+        return delora.load(base.unet, path / "adapter.safetensors", name=name, check_base=check_base)
     except ValueError as error:
         raise BadInput(str(error), "Take another save, or the base model it was trained on.") from error
 

@@ -192,7 +192,7 @@ def test_other_files_and_too_large_ones_are_refused_at_once(tmp_path, lora_file,
         with pytest.raises(BadInput, match="Give one .safetensors file"):
             order(tmp_path, *files)
     assert (order(tmp_path, lora_file, settings).path / "adapter_config.json").is_file()  # as PEFT's files lie
-    with pytest.raises(BadInput, match="name: .*at most 100 characters"):
+    with pytest.raises(BadInput, match="name: .*at most 80 characters"):
         order(tmp_path, lora_file, name="x" * 101)
     monkeypatch.setattr(importing, "LARGEST_FILE_MB", 0.001)
     with pytest.raises(BadInput, match="owl.safetensors is .* MB; LoRA files up to 0.001 MB are read"):

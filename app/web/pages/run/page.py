@@ -7,7 +7,7 @@ from html import escape
 import gradio as gr
 
 from app import control
-from app.adapters.exporting import main_file
+from app.adapters.formats import main_file
 from app.computer.damaged import look as look_at
 from app.drafts import again, draft
 from app.web.pages.act import acting, goto, part, shown_error
