@@ -21,14 +21,14 @@ from training.errors import StudioError
 from training.runs import rundir
 from training.runs.run import Run
 
-GONE = "<h1 data-page-title='Run'>No such run</h1><p>{words}</p><p><a href='/runs'>All runs</a></p>"
+GONE = "<h1 data-page-title='Run'>No such run</h1><p>{words}</p><p><a href='{runs}'>All runs</a></p>"
 
 ONCE = ("stop", "force_stop", "remove", "resume", "resume_less_memory", "new_half_lr", "again", "train_longer")
 DELETE = "<p><b>Delete {name}</b> with all its pictures, saves and files? This cannot be undone.</p>"
 REPLACES = (
     "<div class='ds-card' role='alert'><p>The page New holds a draft that is not started. This would replace it.</p>"
     "<div class='ds-row'><button type='button' class='ds-button' data-act='{key}-sure'>Replace it</button>"
-    "<a class='ds-button' href='/'>Look at it first</a></div></div>"
+    "<a class='ds-button' href='./'>Look at it first</a></div></div>"
 )
 
 
@@ -95,7 +95,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             remove_run(studio.data, _run(studio, request))
         except StudioError as error:
             return shown_error(error), ""
-        return "<p role='status'>Deleted.</p>", "/runs"
+        return "<p role='status'>Deleted.</p>", links.RUNS
 
     live(page, look, [top, life, phases, buttons, state, files, other, film, score, moved, more], [save])
     for pressed in (buttons, said):
@@ -120,7 +120,7 @@ def _unreadable(studio: Studio, request: gr.Request, error: StudioError) -> list
     except StudioError:
         found = None
     if found is None:
-        return [GONE.format(words=escape(str(error))), *[""] * 10]
+        return [GONE.format(words=escape(str(error)), runs=links.RUNS), *[""] * 10]
     told = [damaged.buttons(), damaged.block(found), damaged.downloads(found)]
     return [damaged.title(found), "", "", *told, *[""] * 5]
 
@@ -143,7 +143,7 @@ def _do(studio: Studio, request: gr.Request, run: Run, key: str) -> tuple[str, s
         key = f"{key}-sure"
     if key in ("again-sure", "train_longer-sure"):
         draft.from_run(data, run, user_of(request), longer=key == "train_longer-sure")
-        return "", "/"
+        return "", links.NEW
     view = follow.view(run, engine)
     if key in ("resume_less_memory", "new_half_lr"):
         made = again.derived(data, run, actions.changes(view, key), engine)
