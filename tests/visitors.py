@@ -17,8 +17,8 @@ class Visitor:
     """A client with a session of its own."""
 
     def __init__(self, application, headers, studio: Studio, secret: Path):
-        self.application, self.headers, self.studio, self.secret = application, headers, studio, secret
-        self.client = TestClient(application, base_url=HERE, headers=headers)
+        self.application, self.headers, self.studio, self.secret = application, dict(headers), studio, secret
+        self.client = TestClient(application, base_url=HERE, headers=dict(headers))
         self.config = self.client.get("/config").json()  # which brings the session's cookie, as for gradio_client
 
     def another(self) -> Visitor:

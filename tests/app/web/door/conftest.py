@@ -8,13 +8,14 @@ from app.web import ui
 from app.web.studio import Studio
 
 
-@pytest.fixture(scope="module", params=[None, {"anna": "secret"}], ids=["open", "login"])
+@pytest.fixture(scope="module", params=["open", "login"])
 def visitor(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("owner")
     secret = folder / "secret.png"
     colourful((160, 160), seed=9).save(secret)
     studio = Studio(folder / "data")
-    found = Visitor(ui.application(studio, request.param), LOGIN if request.param else {}, studio, secret)
+    users, headers = ({"anna": "secret"}, LOGIN) if request.param == "login" else (None, {})
+    found = Visitor(ui.application(studio, users), headers, studio, secret)
     with found.client:  # as when it runs: the queue works
         yield found
     studio.uploads.close()
