@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.terminal import plain
 from training.errors import StudioError, from_os_error
 
 EXIT_CODES = (
@@ -60,13 +61,13 @@ def command(function: Callable) -> Callable:
 
 def fail(error: StudioError) -> None:
     """Print what was wrong and what to do, and leave with the error's exit code."""
-    print(f"delora: {error.message}\n{error.remedy}".rstrip(), file=sys.stderr)
+    print(plain(f"delora: {error.message}\n{error.remedy}").rstrip(), file=sys.stderr)
     raise typer.Exit(error.exit_code) from None
 
 
 def answer(as_json: bool, document: Any, words: str) -> None:
     """Print the result: the JSON document, or the words for a person."""
-    print(json.dumps(document, indent=2, default=str) if as_json else words)
+    print(json.dumps(document, indent=2, default=str) if as_json else plain(words))
 
 
 @contextlib.contextmanager
@@ -79,7 +80,7 @@ def on_device(data: Path, who: str) -> Iterator[None]:
     def tell(present: str) -> None:
         nonlocal told
         if present != told:
-            print(f"Waiting for the device: {present}.", file=sys.stderr, flush=True)
+            print(plain(f"Waiting for the device: {present}."), file=sys.stderr, flush=True)
         told = present
 
     with devices.owner(data, who, tell):
@@ -89,13 +90,14 @@ def on_device(data: Path, who: str) -> Iterator[None]:
 def words_for_notes(notes: list[str]) -> None:
     """Print what is worth knowing and stops nothing, on stderr."""
     for note in notes:
-        print(f"Note: {note}", file=sys.stderr)
+        print(plain(f"Note: {note}"), file=sys.stderr)
 
 
 def table(headings: list[str], rows: list[list[str]]) -> str:
-    """Left-aligned columns, two spaces apart."""
-    widths = [max(len(str(row[i])) for row in [headings, *rows]) for i in range(len(headings))]
-    lines = ["  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    """Left-aligned columns, two spaces apart; a line break in a cell is shown as its code."""
+    rows = [[plain(cell).replace("\n", "\\n") for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     head = "  ".join(name.ljust(width) for name, width in zip(headings, widths, strict=True))
     return "\n".join(line.rstrip() for line in [head, "  ".join("-" * width for width in widths), *lines])
 
@@ -112,11 +114,11 @@ class Bars:
             from rich.console import Console
 
             self._bars = progress.Progress(
-                progress.TextColumn("{task.description:<16}"),
+                progress.TextColumn("{task.description:<16}", markup=False),
                 progress.BarColumn(),
                 progress.MofNCompleteColumn(),
                 progress.TimeRemainingColumn(),
-                progress.TextColumn("{task.fields[words]}"),
+                progress.TextColumn("{task.fields[words]}", markup=False),
                 console=Console(stderr=True),
             )
             self._bars.start()
@@ -130,6 +132,7 @@ class Bars:
         """Set a phase's bar to `done` of `total`."""
         if self._quiet:
             return
+        phase, words = plain(phase), plain(words)
         new = phase not in self._tasks
         if self._bars is None:
             if new:
@@ -143,6 +146,6 @@ class Bars:
     def say(self, words: str) -> None:
         """A line above the bars."""
         if self._bars is not None:
-            self._bars.console.print(words)
+            self._bars.console.print(plain(words), markup=False)
         elif not self._quiet:
-            print(words, file=sys.stderr, flush=True)
+            print(plain(words), file=sys.stderr, flush=True)

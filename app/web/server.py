@@ -16,12 +16,15 @@ import sys
 import threading
 import time
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
 from app import worker
 from app.web import presence
+from app.web.door.names import Names
 from app.web.studio import Studio
 from app.work import workerfile
+from training.base import modelref
 from training.errors import BadInput
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -29,23 +32,46 @@ PORTS_TRIED = 20
 LOOK_SECONDS = 2.0
 
 
-def serve(data: Path, *, host: str, port: int, auth: list[str], browser: bool) -> None:
+def serve(
+    data: Path,
+    *,
+    host: str,
+    port: int,
+    auth: list[str],
+    browser: bool,
+    allow_hosts: Sequence[str] = (),
+    root_path: str = "",
+    models_folders: Sequence[Path] = (),
+) -> None:
     """Show the pages until Ctrl-C.
 
-    Raises BadInput for an address of the network without `auth`, a port that is taken, or a login that is none.
+    Args:
+        allow_hosts, root_path: see `app.web.door.names.Names` and `app.web.door.front.Front`.
+        models_folders: with `auth`, where else than among the added models base models may lie.
+
+    Raises BadInput for an address of the network without `auth`, a port that is taken, a login that is none, and a name
+    or path that is none.
     """
-    users = logins(auth)
+    from app.web.door.front import clean_root_path
+    from app.web.ui import application
+
+    users, names, root_path = logins(auth), Names(host, allow_hosts), clean_root_path(root_path)
     if host not in LOCAL and not users:
         raise BadInput(
             f"--host {host} lets others on the network in.", "Give --auth NAME:PASSWORD as well.", field="host"
         )
+    if allow_hosts and not users:
+        print("Note: who comes by a name of --allow-host can do everything here without --auth.", file=sys.stderr)
     data.mkdir(parents=True, exist_ok=True)
     listening = bind(host, port)
     studio = Studio(data)
-    with presence.present(data), WorkerKeeper(studio) as keeper:
+    if users:
+        modelref.confine(data, models_folders)
+    with presence.present(data), contextlib.closing(studio.uploads), WorkerKeeper(studio) as keeper:
         studio.hold_worker = keeper.hold
-        server = _server(studio, users)  # the worker starts while the pages are built
-        address = f"http://{'localhost' if host in LOCAL else host}:{listening.getsockname()[1]}"
+        pages = application(studio, users, names=names, root_path=root_path)  # while the worker starts
+        server = _server(pages)
+        address = f"http://{'localhost' if host in LOCAL else host}:{listening.getsockname()[1]}{root_path}"
         print(f"DeLoRA Studio: {address}  (data in {data}; Ctrl-C saves and stops)", file=sys.stderr, flush=True)
         if browser:
             threading.Timer(0.5, webbrowser.open, [address]).start()
@@ -135,11 +161,9 @@ def _ctrl_c_again(pid: int):
         signal.signal(signal.SIGINT, before)
 
 
-def _server(studio: Studio, users: dict[str, str]):
+def _server(pages):
     """uvicorn without its last act: it raises the signal anew, which would end us before we are done."""
     import uvicorn
-
-    from app.web.ui import application
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets=None):
@@ -155,5 +179,4 @@ def _server(studio: Studio, users: dict[str, str]):
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
-    pages = application(studio, users)
     return Server(uvicorn.Config(pages, log_level="warning", timeout_graceful_shutdown=1, server_header=False))

@@ -35,7 +35,7 @@ def status(data: Path, engine: Engine) -> dict:
         for view, words in zip(views[:SHOWN], told, strict=False)
     ]
     if len(views) > SHOWN:
-        lines.append(f'<a href="/runs">and {len(views) - SHOWN} more</a>')
+        lines.append(f'<a href="{links.RUNS}">and {len(views) - SHOWN} more</a>')
     runs = [
         {"id": view.id, "state": view.state.name, "ended": view.state.ended, "words": words, "news": news(view)}
         for view, words in zip(views, told, strict=True)
