@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from app.adapters.exporting import slug
-from training import atomic
+from training import atomic, room
 from training.errors import BadInput, from_os_error
 from training.spec import tidy_name
 
@@ -153,6 +153,8 @@ def import_file(
 def _write(place: Path, adapter, record: ImportedAdapter, fingerprint: str) -> None:
     import delora
 
+    numbers = sum(tensor.numel() for tensor in adapter.state_dict().values())
+    room.check(place, 4 * numbers, "the imported adapter")
     facts = {key: getattr(record, key) for key in ("name", "trigger", "base", "source", "sha256", "left_out")}
     try:
         with atomic.new_folder(place) as new:

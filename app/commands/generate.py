@@ -7,7 +7,9 @@ import typer
 
 from app.adapters import sources
 from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device
+from app.orders.drawings import USUAL_PX
 from app.orders.request import Sampler
+from training import room
 from training.errors import BadInput
 from training.spec import PLACEHOLDER, fill
 
@@ -58,6 +60,7 @@ def generate(
         raise BadInput("A prompt holds {subject} but no run was named.", "Give --run, or write the words themselves.")
     prompts = [fill(prompt, source.trigger) if source and source.trigger else prompt for prompt in prompts]
 
+    room.check(out, room.pictures_bytes(len(prompts) * count, size or USUAL_PX), "this drawing")
     from app.adapters.saves import open_base
     from evaluation.pictures import write_picture
     from training import sample

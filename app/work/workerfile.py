@@ -73,7 +73,7 @@ def read(data: Path) -> WorkerState:
 def write(data: Path, node: str, since: float) -> None:
     """Say that this process is the worker and alive."""
     said = {"pid": os.getpid(), "pid_started": started_at(os.getpid()), "node": node, "since": since}
-    atomic.write_text(_path(data), json.dumps({**said, "heartbeat": time.time()}) + "\n")
+    atomic.rewrite_text(_path(data), json.dumps({**said, "heartbeat": time.time()}) + "\n")
 
 
 def _path(data: Path) -> Path:
