@@ -11,9 +11,10 @@ from pathlib import Path
 from app.adapters.exporting import slug
 from training import atomic, room
 from training.errors import BadInput, from_os_error
-from training.spec import tidy_name
+from training.spec import LONGEST_NAME, tidy_name
 
 FILE, RECORD = "adapter.safetensors", "adapter.json"
+LONGEST_TRIGGER = 200  # letters that are taken over from a file's header
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def import_file(
     except ValueError as error:
         raise BadInput(str(error), field="file") from error
     head = lora.metadata
-    name = name.strip() or head.get("modelspec.title") or head.get("ss_output_name") or file.stem
+    in_file = head.get("modelspec.title") or head.get("ss_output_name") or file.stem
+    name = tidy_name(name) if name.strip() else " ".join(in_file.split())[:LONGEST_NAME] or file.stem
     place = folder(data) / slug(name)
     if place.exists():
         raise BadInput(f"There is already an imported adapter {place.name}.", "Choose another --name.", field="name")
@@ -133,7 +135,7 @@ def import_file(
     record = ImportedAdapter(
         slug=place.name,
         name=name,
-        trigger=trigger.strip() or head.get("modelspec.trigger_phrase", ""),
+        trigger=trigger.strip() or head.get("modelspec.trigger_phrase", "")[:LONGEST_TRIGGER],
         base=base,
         method=adapter.config.method,
         layers=len(adapter.layers),

@@ -18,6 +18,7 @@ class Studio:
         self.data = Path(data)
         self.engine: Engine = open_engine(self.data)
         self.hold_worker = lambda: None  # set by the server: starts a worker where there is none
+        self.worker_words = lambda: ""  # and why there is none
         self._lock, self._status, self._asked = threading.Lock(), {}, 0.0
 
     def status(self) -> dict:
@@ -30,7 +31,7 @@ class Studio:
     def _look(self) -> dict:
         from app.web.parts import strip
 
-        return strip.status(self.data, self.engine)
+        return strip.status(self.data, self.engine, self.worker_words())
 
 
 def user_of(request) -> str:

@@ -28,10 +28,11 @@ def application(studio: Studio, users: dict[str, str] | None = None):
     gr = _gradio(studio.data)
     from fastapi import FastAPI
 
-    from app.web import routes, theme
+    from app.web import nospace, routes, theme
 
     app = FastAPI(title="DeLoRA Studio", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(routes.routes(studio))
+    app.add_middleware(nospace.NoSpace, data=studio.data)
     if users:
         app.add_middleware(routes.Login, users=users)
     return gr.mount_gradio_app(

@@ -60,6 +60,7 @@ class Worker:
             see to, and adds its own.
         command: makes the command that does a training job.
         handlers: what does the jobs of a queue, by kind, in place of this class's own.
+        by_app: whether an app started it, see `app.work.workerfile`.
     """
 
     def __init__(
@@ -68,8 +69,9 @@ class Worker:
         drawer: Callable[[Path, set[str]], Drawer],
         command: launch.Command = launch.training_command,
         handlers: dict[Kind, Handler] | None = None,
+        by_app: bool = False,
     ):
-        self.data, self.command = Path(data), command
+        self.data, self.command, self.by_app = Path(data), command, by_app
         self._minded: set[str] = set()  # the jobs that threads of this process wait for
         self.drawer = drawer(self.data, self._minded)
         self.handlers: dict[Kind, Handler] = {"train": self._train, "generate": self.drawer.draw, **(handlers or {})}
@@ -112,7 +114,7 @@ class Worker:
         """
         found: list[Finding] = []
         for part in (
-            lambda: workerfile.write(self.data, node(), self.since),
+            self._say_alive,
             lambda: self.engine.records.tend(set(self._minded)),
             self.reconciler.look,
             lambda: self.drawer.look(self.engine),
@@ -129,6 +131,9 @@ class Worker:
             self._looked_after = time.monotonic()
             for consumer in consumers:
                 consumer.check_worker_health()
+
+    def _say_alive(self, *, ended: bool = False) -> None:
+        workerfile.write(self.data, node(), self.since, by_app=self.by_app, ended=ended)
 
     # One training
 
@@ -197,6 +202,8 @@ class Worker:
             time.sleep(0.1)
         self.drawer.close()
         self._look()
+        with contextlib.suppress(OSError):
+            self._say_alive(ended=True)
         log.info("The worker ends.")
 
     def _at_work(self, names: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from training.base import catalog
 from training.errors import BadInput, MissingModel
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+MOST_SAID = 80  # letters of a name that are told again
 NEAR = 5  # entries of a folder that are looked at for what a mistyped path may have meant
 
 
@@ -73,7 +74,7 @@ def resolve(ref: str, data: Path) -> ModelRef:
             on_page=f"Download it at This computer {size}.",
         )
     added = catalog.added(data).get(ref)
-    path = Path(added or ref or "nothing").expanduser().absolute()
+    path = local_path(added or ref or "nothing")
     if path.is_dir():
         return ModelRef(ref, ref if added else path.name, "folder", path)
     if path.is_file():
@@ -95,6 +96,25 @@ def resolve(ref: str, data: Path) -> ModelRef:
         field="base",
         on_page=f"{meant}This computer shows the models that are here; a folder you have can be named by its path.",
     )
+
+
+def local_path(given: str | Path) -> Path:
+    """The path that a person wrote, absolute, ~ resolved. Raises MissingModel for what cannot be one."""
+    try:
+        path = Path(given).expanduser().absolute()
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a folder that is a file, no such user, a null byte
+        why, said = getattr(error, "strerror", None) or error, str(given)
+        said = said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}..."
+        raise MissingModel(
+            f"The base model {said!r} cannot be looked for: {why}.",
+            "See `delora models list`; a folder you have can be named by its path.",
+            field="base",
+            on_page="This computer shows the models that are here; a folder you have can be named by its path.",
+        ) from error
+    return path
 
 
 def _meant(ref: str, data: Path) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from html import escape
+from typing import Any
 
 import gradio as gr
 
@@ -54,6 +57,19 @@ def back_to(key: str) -> str:
   if (document.activeElement === document.body) document.querySelector('[data-keep="KEY"]')?.focus();
 }, 300)
 """.replace("KEY", key)
+
+
+def told(event: Callable[..., Any]) -> Callable[..., Any]:
+    """An event's function whose errors, such as a full disk, are shown in the corner of the page."""
+
+    @functools.wraps(event)  # Gradio reads the parameters' types
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return event(*args, **kwargs)
+        except StudioError as error:
+            raise gr.Error(f"{error.message} {error.on_page}".strip(), duration=None, print_exception=False) from error
+
+    return wrapped
 
 
 def shown_error(error: StudioError) -> str:
