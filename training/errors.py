@@ -73,7 +73,7 @@ def disk_full(error: BaseException) -> DiskFull | None:
     if isinstance(error, OSError) and error.errno in FULL:
         return from_os_error(error, Path(error.filename or "a file"))
     if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-        return DiskFull("The disk is full: the queue could not be written.", "Free some space, then try again.")
+        return DiskFull("The disk is full: the queue could not be written.", "What waits begins when there is room.")
     if FULL_IN_RUST.search(str(error)):  # safetensors' own error says so only in its text
         return DiskFull("The disk is full: a file could not be written.", "Free some space, then try again.")
     return None

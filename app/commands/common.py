@@ -73,11 +73,7 @@ def command(function: Callable) -> Callable:
             if full := disk_full(error):
                 fail(full)
             if isinstance(error, sqlite3.Error):
-                fail(
-                    RunFailed(
-                        f"The queue cannot be used: {error}.", "Check the data folder's permissions and its disk."
-                    )
-                )
+                fail(RunFailed(f"The queue cannot be used: {error}.", "Check the permissions of the data folder."))
             if not error.errno or not error.filename:  # a library's own, not of a file
                 raise
             fail(from_os_error(error, Path(error.filename)))
