@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from app.orders.drawer_process import DrawerProcess
+from app.web import presence
 from app.work import launch, output, workerfile
 from app.work.worker import Worker
 from training.errors import StudioError
@@ -46,7 +47,7 @@ def main(data: Path, by_app: bool = False) -> None:
     output.never_fails()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("delora.worker").setLevel(logging.INFO)
-    Worker(data, DrawerProcess, by_app=by_app).run()
+    Worker(data, DrawerProcess, by_app=by_app, wanted=lambda: not by_app or bool(presence.others(data))).run()
 
 
 if __name__ == "__main__":

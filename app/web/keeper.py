@@ -69,7 +69,8 @@ class WorkerKeeper:
     def __enter__(self) -> WorkerKeeper:
         presence.join(self.data)
         self.hold()
-        threading.Thread(target=self._watch, name="worker keeper", daemon=True).start()
+        self._thread = threading.Thread(target=self._watch, name="worker keeper", daemon=True)
+        self._thread.start()
         return self
 
     def hold(self) -> None:
@@ -89,6 +90,7 @@ class WorkerKeeper:
 
     def look(self) -> None:
         """Start a worker again if it died. An ended one must be waited for, or it stays as a zombie."""
+        presence.join(self.data)
         if self._started:
             self._started.poll()
         if workerfile.held(self.data):
@@ -114,6 +116,7 @@ class WorkerKeeper:
 
     def __exit__(self, *_) -> None:
         self._over.set()
+        self._thread.join()
         last = presence.leave(self.data)
         state = workerfile.read(self.data)
         mine = state.working and state.by_app and is_process(state.pid, state.pid_started)

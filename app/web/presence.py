@@ -13,9 +13,13 @@ from training.runs.states import is_process, started_at
 
 
 def join(data: Path) -> None:
-    """Be known as an app of the data folder from here on. What a killed one left behind is passed over by `others`."""
-    with _alone(data):
-        note(data, os.getpid())
+    """Be known as an app of the data folder from here on. What a killed one left behind is passed over by `others`.
+
+    Without room on the disk it is not known yet; called again, it does what is left to do.
+    """
+    if os.getpid() not in _apps(data):
+        with _alone(data):
+            note(data, os.getpid())
 
 
 def leave(data: Path) -> bool:
@@ -37,10 +41,14 @@ def note(data: Path, pid: int) -> None:
 
 def others(data: Path) -> list[int]:
     """The process ids of the other apps that live."""
+    return [pid for pid in _apps(data) if pid != os.getpid()]
+
+
+def _apps(data: Path) -> list[int]:
     found = []
     for path in _folder(data).glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            if int(path.name) != os.getpid() and is_process(int(path.name), json.loads(path.read_text())["began"]):
+            if is_process(int(path.name), json.loads(path.read_text())["began"]):
                 found.append(int(path.name))
     return found
 

@@ -61,6 +61,7 @@ class Worker:
         command: makes the command that does a training job.
         handlers: what does the jobs of a queue, by kind, in place of this class's own.
         by_app: whether an app started it, see `app.work.workerfile`.
+        wanted: asked once, when it has the data folder: False ends it again. The app that started it may have left.
     """
 
     def __init__(
@@ -70,8 +71,9 @@ class Worker:
         command: launch.Command = launch.training_command,
         handlers: dict[Kind, Handler] | None = None,
         by_app: bool = False,
+        wanted: Callable[[], bool] = lambda: True,
     ):
-        self.data, self.command, self.by_app = Path(data), command, by_app
+        self.data, self.command, self.by_app, self.wanted = Path(data), command, by_app, wanted
         self._minded: set[str] = set()  # the jobs that threads of this process wait for
         self.drawer = drawer(self.data, self._minded)
         self.handlers: dict[Kind, Handler] = {"train": self._train, "generate": self.drawer.draw, **(handlers or {})}
@@ -95,6 +97,8 @@ class Worker:
             self.reconciler = Reconciler(self.data, self.engine, lambda: set(self._minded))
             self.since, self._looked_after = time.time(), time.monotonic()
             self._look()
+            if not self.wanted():
+                return
             consumers = [_Consumer(self.engine.queues[kind], workers=1, max_delay=0.2) for kind in self.handlers]
             for consumer in consumers:
                 consumer.start()
