@@ -98,7 +98,7 @@ class Worker:
             self.since, self._looked_after = time.time(), time.monotonic()
             self._look()
             if not self.wanted():
-                return
+                return self._say_ended()
             consumers = [_Consumer(self.engine.queues[kind], workers=1, max_delay=0.2) for kind in self.handlers]
             for consumer in consumers:
                 consumer.start()
@@ -138,6 +138,11 @@ class Worker:
 
     def _say_alive(self, *, ended: bool = False) -> None:
         workerfile.write(self.data, node(), self.since, by_app=self.by_app, ended=ended)
+
+    def _say_ended(self) -> None:
+        with contextlib.suppress(OSError):
+            self._say_alive(ended=True)
+        log.info("The worker ends.")
 
     # One training
 
@@ -206,9 +211,7 @@ class Worker:
             time.sleep(0.1)
         self.drawer.close()
         self._look()
-        with contextlib.suppress(OSError):
-            self._say_alive(ended=True)
-        log.info("The worker ends.")
+        self._say_ended()
 
     def _at_work(self, names: list[str]) -> list[str]:
         records = [self.engine.records.read(name) for name in names]
