@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi.responses import PlainTextResponse
 
 from training import room
+from training.errors import disk_full
 
 INSUFFICIENT_STORAGE = 507
 WORDS = "Free some space, then try again."
@@ -23,18 +24,25 @@ class NoSpace:
             return await self.app(scope, receive, send)
         if scope["method"] == "POST" and scope["path"].endswith("/upload") and not self._fits(scope):
             return await self._answer()(scope, receive, send)
-        swapped = False
+        began = said = False
 
         async def told(message) -> None:
             """Pass on an answer, but say what a failure is about where the disk is full."""
-            nonlocal swapped
+            nonlocal began, said
             if message["type"] == "http.response.start" and message["status"] == 500 and room.is_full(self.data):
-                swapped = True
+                said = True  # Gradio's own, which answers and then raises
                 await self._answer()(scope, receive, send)
-            elif not swapped:
+            began = True
+            if not said:
                 await send(message)
 
-        await self.app(scope, receive, told)
+        try:
+            await self.app(scope, receive, told)
+        except Exception as error:
+            if not (said or (disk_full(error) and not began)):
+                raise
+            if not said:
+                await self._answer()(scope, receive, send)
 
     def _fits(self, scope) -> bool:
         stated = dict(scope["headers"]).get(b"content-length", b"0")
