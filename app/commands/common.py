@@ -1,10 +1,11 @@
 """What every command shares: where the data lives, JSON or words, progress with time left, and errors for a person."""
 
 import contextlib
-import errno
 import functools
 import json
 import os
+import sqlite3
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from app.terminal import plain
-from training.errors import StudioError, from_os_error
+from training.errors import RunFailed, StudioError, disk_full, from_os_error
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 an error nobody foresaw, 2 something in the input is wrong, 3 a model is missing, "
@@ -27,10 +28,28 @@ def default_data() -> Path:
     return Path(share) / "delora-studio"
 
 
+def data_folder(given: str | Path) -> Path:
+    """The folder that `--data` names, which need not be there yet."""
+    path = Path(given)
+    if not str(given).strip():
+        raise typer.BadParameter("it is empty. Name a folder, or leave the option out.")
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        return path
+    except (OSError, ValueError) as error:  # a part of it is a file, the name is too long, it holds a null byte
+        raise typer.BadParameter(f"{given} cannot be used: {getattr(error, 'strerror', None) or error}.") from error
+    if not stat.S_ISDIR(kind):
+        raise typer.BadParameter(f"{given} is a file. Name a folder.")
+    return path
+
+
 Data = Annotated[
     Path,
     typer.Option(
         "--data",
+        parser=data_folder,
+        metavar="FOLDER",
         envvar="DELORA_DATA",
         show_default=False,
         help="Folder of runs and downloaded models; ~/.local/share/delora-studio.",
@@ -51,10 +70,14 @@ def command(function: Callable) -> Callable:
         except KeyboardInterrupt:
             print("Stopped.", file=sys.stderr)
             raise typer.Exit(130) from None
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        except (OSError, sqlite3.Error) as error:
+            if full := disk_full(error):
+                fail(full)
+            if isinstance(error, sqlite3.Error):
+                fail(RunFailed(f"The queue cannot be used: {error}.", "Check the permissions of the data folder."))
+            if not error.errno or not error.filename:  # a library's own, not of a file
                 raise
-            fail(from_os_error(error, Path(error.filename or "a file")))
+            fail(from_os_error(error, Path(error.filename)))
 
     return wrapped
 

@@ -5,58 +5,57 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from training import atomic
+from training.errors import disk_full
 from training.runs.states import is_process, started_at
 
 
-@contextlib.contextmanager
-def present(data: Path) -> Iterator[None]:
-    """Be known as an app of the data folder while inside. What a killed one left behind is passed over by `others`."""
-    path = note(data, os.getpid())
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
+def join(data: Path) -> None:
+    """Be known as an app of the data folder from here on. What a killed one left behind is passed over by `others`.
+
+    Without room on the disk it is not known yet; called again, it does what is left to do.
+    """
+    if os.getpid() not in _apps(data):
+        with _alone(data):
+            note(data, os.getpid())
 
 
-def note(data: Path, pid: int) -> Path:
-    """Write down that process `pid` is an app of the data folder; returns the file that says so."""
+def leave(data: Path) -> bool:
+    """Be none any more; whether this was the last one. Of two that leave at once, one is."""
+    with _alone(data):
+        (_folder(data) / str(os.getpid())).unlink(missing_ok=True)
+        return not others(data)
+
+
+def note(data: Path, pid: int) -> None:
+    """Write down that process `pid` is an app of the data folder; without room for it, it is none for the others."""
     path = _folder(data) / str(pid)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(path, json.dumps({"began": started_at(pid)}))
-    return path
+    try:
+        atomic.write_text(path, json.dumps({"began": started_at(pid)}))
+    except OSError as error:
+        if not disk_full(error):
+            raise
 
 
 def others(data: Path) -> list[int]:
     """The process ids of the other apps that live."""
+    return [pid for pid in _apps(data) if pid != os.getpid()]
+
+
+def _apps(data: Path) -> list[int]:
     found = []
     for path in _folder(data).glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            if int(path.name) != os.getpid() and is_process(int(path.name), json.loads(path.read_text())["began"]):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            if is_process(int(path.name), json.loads(path.read_text())["began"]):
                 found.append(int(path.name))
     return found
 
 
-def note_worker(data: Path, pid: int) -> None:
-    """Remember that an app started the worker `pid`, so that an app ends it."""
-    path = _started(data)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(path, json.dumps({"pid": pid}) + "\n")
-
-
-def started_by_an_app(data: Path, pid: int | None) -> bool:
-    """Whether an app started the worker `pid`; one that a person started is left to them."""
-    try:
-        return json.loads(_started(data).read_text())["pid"] == pid
-    except (OSError, ValueError, KeyError):
-        return False
-
-
-def _started(data: Path) -> Path:
-    return Path(data) / "queue" / "started-by-app.json"
+def _alone(data: Path) -> contextlib.AbstractContextManager[None]:
+    _folder(data).mkdir(parents=True, exist_ok=True)
+    return atomic.locked(_folder(data) / ".lock")
 
 
 def _folder(data: Path) -> Path:

@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
-import time
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from app import worker
-from app.web import presence
 from app.web.door.names import Names
+from app.web.keeper import WorkerKeeper
 from app.web.studio import Studio
-from app.work import workerfile
 from training.base import modelref
 from training.errors import BadInput
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 PORTS_TRIED = 20
-LOOK_SECONDS = 2.0
 
 
 def serve(
@@ -67,8 +61,8 @@ def serve(
     studio = Studio(data)
     if users:
         modelref.confine(data, models_folders)
-    with presence.present(data), contextlib.closing(studio.uploads), WorkerKeeper(studio) as keeper:
-        studio.hold_worker = keeper.hold
+    with contextlib.closing(studio.uploads), WorkerKeeper(data) as keeper:
+        studio.hold_worker, studio.worker_words = keeper.hold, keeper.words
         pages = application(studio, users, names=names, root_path=root_path)  # while the worker starts
         server = _server(pages)
         address = f"http://{'localhost' if host in LOCAL else host}:{listening.getsockname()[1]}{root_path}"
@@ -105,60 +99,6 @@ def bind(host: str, port: int) -> socket.socket:
             if port == 0 or isinstance(error, socket.gaierror):
                 break
     raise BadInput(f"--port {port} on {host} cannot be used: {last.strerror}.", "Choose another one.", field="port")
-
-
-class WorkerKeeper:
-    """Starts a worker where there is none, and ends it with the last app of the data folder."""
-
-    def __init__(self, studio: Studio):
-        self.data = studio.data
-        self._started: subprocess.Popen | None = None
-        self._over = threading.Event()
-
-    def __enter__(self) -> WorkerKeeper:
-        self.hold()
-        threading.Thread(target=self._watch, name="worker keeper", daemon=True).start()
-        return self
-
-    def hold(self) -> None:
-        """Start a worker where there is none."""
-        if started := worker.start_detached(self.data):
-            presence.note_worker(self.data, started.pid)
-            self._started = started
-
-    def _watch(self) -> None:
-        """An ended worker must be waited for, or it stays as a zombie."""
-        while not self._over.wait(LOOK_SECONDS):
-            if self._started:
-                self._started.poll()
-
-    def __exit__(self, *_) -> None:
-        self._over.set()
-        state = workerfile.read(self.data)
-        if presence.others(self.data) or not (state.working and presence.started_by_an_app(self.data, state.pid)):
-            return
-        with contextlib.suppress(ProcessLookupError), _ctrl_c_again(state.pid):
-            print("Saving what is training, then stopping. A second Ctrl-C stops at once.", file=sys.stderr, flush=True)
-            os.kill(state.pid, signal.SIGTERM)
-            while workerfile.held(self.data):
-                if self._started:
-                    self._started.poll()
-                time.sleep(0.1)
-
-
-@contextlib.contextmanager
-def _ctrl_c_again(pid: int):
-    """While inside, Ctrl-C asks the worker a second time, which ends the training at once."""
-
-    def again(*_) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-
-    before = signal.signal(signal.SIGINT, again)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _server(pages):

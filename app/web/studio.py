@@ -20,6 +20,7 @@ class Studio:
         self.engine: Engine = open_engine(self.data)
         self.uploads = Uploads(self.data)
         self.hold_worker = lambda: None  # set by the server: starts a worker where there is none
+        self.worker_words = lambda: ""  # and why there is none
         self._lock, self._status, self._asked = threading.Lock(), {}, 0.0
 
     def status(self) -> dict:
@@ -32,7 +33,7 @@ class Studio:
     def _look(self) -> dict:
         from app.web.parts import strip
 
-        return strip.status(self.data, self.engine)
+        return strip.status(self.data, self.engine, self.worker_words())
 
 
 def user_of(request) -> str:

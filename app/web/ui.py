@@ -35,12 +35,13 @@ def application(
     gr = _gradio(studio.data)
     from fastapi import FastAPI
 
-    from app.web import routes, theme
+    from app.web import nospace, routes, theme
     from app.web.door import calls, front, login, unforeseen
 
     app = FastAPI(title="DeLoRA Studio", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(routes.routes(studio))
     app.include_router(upload.routes(studio))
+    app.add_middleware(nospace.NoSpace, data=studio.data)
     app.add_middleware(calls.Calls, uploads=studio.uploads)
     if users:
         app.add_middleware(login.Login, users=users)  # the last one added is the first one asked

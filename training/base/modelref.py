@@ -14,6 +14,7 @@ from training.errors import BadInput, MissingModel
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 OUT_OF_REACH = "There is no base model of that name, and by its path only one in a folder of the app's can be named."
 OWNER_ADDS = "The owner can add it with `delora models add PATH`, or start the app with --models-folder FOLDER."
+MOST_SAID = 80  # letters of a name that are told again
 NEAR = 5  # entries of a folder that are looked at for what a mistyped path may have meant
 
 
@@ -80,7 +81,7 @@ def resolve(ref: str, data: Path) -> ModelRef:
     added = catalog.added(data).get(ref)
     if not added:
         check_reach(Path(ref or "nothing"), data)
-    path = Path(added or ref or "nothing").expanduser().absolute()
+    path = local_path(added or ref or "nothing")
     if path.is_dir():
         return ModelRef(ref, ref if added else path.name, "folder", path)
     if path.is_file():
@@ -124,6 +125,25 @@ def check_reach(path: Path, data: Path) -> None:
         found = None
     if found is None or not any(found.is_relative_to(folder) for folder in folders):
         raise MissingModel(OUT_OF_REACH, OWNER_ADDS, field="base")
+
+
+def local_path(given: str | Path) -> Path:
+    """The path that a person wrote, absolute, ~ resolved. Raises MissingModel for what cannot be one."""
+    try:
+        path = Path(given).expanduser().absolute()
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a folder that is a file, no such user, a null byte
+        why, said = getattr(error, "strerror", None) or error, str(given)
+        said = said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}..."
+        raise MissingModel(
+            f"The base model {said!r} cannot be looked for: {why}.",
+            "See `delora models list`; a folder you have can be named by its path.",
+            field="base",
+            on_page="This computer shows the models that are here; a folder you have can be named by its path.",
+        ) from error
+    return path
 
 
 def _meant(ref: str, data: Path) -> str:

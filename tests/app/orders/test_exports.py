@@ -27,7 +27,7 @@ from app.work import devices, launch
 from app.work.engines import Waiting, job_name
 from app.work.engines.local import LocalEngine
 from training import loop, sample
-from training.errors import BadInput, MissingModel, Stopped, StudioError
+from training.errors import BadInput, DiskFull, MissingModel, Stopped, StudioError
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_what_cannot_be_made_says_why_and_orders_nothing(tmp_path, monkeypatch):
             exports.create(tmp_path, case, kind)
     full = lambda path: type("Disk", (), {"free": 110e6})  # noqa: E731
     monkeypatch.setattr("shutil.disk_usage", full)
-    with pytest.raises(BadInput, match="has 0.1 GB left, and this needs about 0.2 GB. Free some space"):
+    with pytest.raises(DiskFull, match="has 0.1 GB left, and this file needs about 0.2 GB. Free some space"):
         exports.create(tmp_path, run, "merged")  # 117 MB of a folder, as much of its .zip
     assert exports.create(tmp_path, run, "peft") and len(book.all_orders(tmp_path)) == 1
 
