@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from app.web.door.uploads import Owner, Uploads
+from app.web.uploads import Owner, Uploads
 from app.work.engines import Engine, open_engine
 
 STATUS_SECONDS = 1.0  # many open pages ask; the folders are looked at once a second at most

@@ -35,8 +35,8 @@ def application(
     gr = _gradio(studio.data)
     from fastapi import FastAPI
 
-    from app.web import nospace, routes, theme
-    from app.web.door import calls, front, login, unforeseen
+    from app.web import routes, theme
+    from app.web.door import calls, front, login, nospace, unforeseen
 
     app = FastAPI(title="DeLoRA Studio", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(routes.routes(studio))

@@ -14,8 +14,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from app.web.door.uploads import Owner, Uploads
 from app.web.studio import session_of
+from app.web.uploads import Owner, Uploads
 from training.errors import BadInput
 
 LARGEST_BYTES = 4 << 20

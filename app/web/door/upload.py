@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.requests import ClientDisconnect
 
 from app.orders import importing
-from app.web.door.uploads import Owner
 from app.web.studio import Studio, session_of
+from app.web.uploads import Owner
 from training.errors import BadInput, from_os_error
 from training.subject.pictures import LARGEST_FILE_MB
 

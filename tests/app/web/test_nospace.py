@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 from fulldisk import NoRoomBeside
 
 from app.drafts import draft
-from app.web.nospace import NoSpace
+from app.web.door.nospace import NoSpace
 from training.errors import DiskFull
 
 

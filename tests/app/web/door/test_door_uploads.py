@@ -9,7 +9,7 @@ from badpictures import colourful
 from visitors import file_object
 
 from app.web.door import calls, uploads
-from app.web.door.uploads import Uploads
+from app.web.uploads import Uploads
 from training.errors import BadInput
 from training.runs import rundir
 
