@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 
 from app.orders.drawer_process import DrawerProcess
-from app.web import presence
-from app.work import launch, output, workerfile
+from app.work import launch, output, presence, workerfile
 from app.work.worker import Worker
 from training.errors import StudioError
 

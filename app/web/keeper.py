@@ -13,8 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app import worker
-from app.web import presence
-from app.work import workerfile
+from app.work import presence, workerfile
 from training import room
 from training.runs.states import is_process
 

@@ -15,11 +15,10 @@ from workshop import until
 
 from app import worker
 from app.web import keeper as keepers
-from app.web import presence
 from app.web.keeper import PAUSES, WELL_SECONDS, Patience, WorkerKeeper
 from app.web.parts import machine, strip
 from app.web.studio import Studio
-from app.work import launch, workerfile
+from app.work import launch, presence, workerfile
 
 ROOT = Path(__file__).resolve().parents[3]
 APP = """

@@ -8,7 +8,8 @@ import pytest
 from badpictures import colourful
 from visitors import file_object
 
-from app.web.door import calls, uploads
+from app.web import uploads
+from app.web.door import calls
 from app.web.uploads import Uploads
 from training.errors import BadInput
 from training.runs import rundir
