@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app import control
-from app.adapters import exporting
+from app.adapters import exporting, formats
 from app.drafts import begin, draft, settings
 from app.drafts.store import folder_of
 from app.work.engines import Engine
@@ -94,7 +94,7 @@ def download(data: Path, run_id: str) -> Path:
     """The finished file for other programs. Raises BadInput while there is none."""
     run = run_by_id(data, run_id)
     record = exporting.read_record(run)
-    if record and (path := run.path / "adapter" / exporting.main_file(record["files"])["name"]).is_file():
+    if record and (path := run.path / "adapter" / formats.main_file(record["files"])["name"]).is_file():
         return path
     raise BadInput(f"Run {run.id} has no file yet: it is {run.state().name}.", "Wait until it is done.", "run")
 

@@ -25,14 +25,14 @@ def benchmark(kind: str) -> tuple[str, ...]:
 
 def places(shown: tuple[str, ...] = ()) -> dict[str, str]:
     """The embedded world's places by name, each with the phrase that captions use, without those `shown` already."""
-    from training.pretrain.world import PLACES
+    from training.pretrain.toyworld.world import PLACES
 
     return {place.name: place.phrases[0] for place in PLACES if place.name not in shown}
 
 
 def classes() -> tuple[str, ...]:
     """The kinds of things the embedded world knows."""
-    from training.pretrain.world import CLASSES
+    from training.pretrain.toyworld.world import CLASSES
 
     return CLASSES
 
@@ -77,7 +77,7 @@ def contrast(prompt: str, class_word: str, embedded: bool) -> Contrast:
 
 def elsewhere(prompt: str) -> list[str]:
     """`prompt` in all the other places of the embedded world; none where it names no place."""
-    from training.pretrain.world import PLACES
+    from training.pretrain.toyworld.world import PLACES
 
     for place in PLACES:
         for phrase in place.phrases:

@@ -43,7 +43,7 @@ def _world(dino: Encoder) -> tuple[Tensor, Tensor]:
     import torch
     from PIL import Image
 
-    from training.pretrain.world import VALIDATION_SEED, World
+    from training.pretrain.toyworld.world import VALIDATION_SEED, World
 
     renders = [Image.fromarray(picture.image) for picture in World().batch(VALIDATION_SEED + 5, SAMPLE)]
     x = dino.see(renders).layers[:, TWO_THIRDS, PATCHES].double()

@@ -55,9 +55,12 @@ def open_base(ref: str, data: Path, mixed_precision: str = "auto"):
     return models.load_base(ref, data=data, device=where, dtype=precision.base_dtype(mixed_precision, where))
 
 
-def open_save(run: Run, base, step: int, name: str = "default"):
-    """The adapter of a save, attached to `base` under `name`. Raises BadInput for a step that was not saved."""
+def open_save(run: Run, base, step: int, name: str = "default", check_base: bool = True):
+    """The adapter of a save, attached to `base` under `name`; without `check_base` also to a finetune of its own base.
+
+    Raises BadInput for a step that was not saved, or where it does not fit.
+    """
     check_step(run, step)
     from training.runs import checkpoint
 
-    return checkpoint.attach(base, run.checkpoint(step), name).to(base.unet.device)
+    return checkpoint.attach(base, run.checkpoint(step), name, check_base).to(base.unet.device)

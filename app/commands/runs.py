@@ -9,8 +9,10 @@ import typer
 
 from app.commands.common import Data, Json, answer, command, default_data, table
 from app.computer import damaged, remove
+from app.work import outcome
 from evaluation.figures import FIGURES
 from evaluation.scorebook import brief
+from training import room
 from training.errors import StudioError
 from training.runs import rundir
 
@@ -36,9 +38,11 @@ def list_runs(data: Data = default_data(), as_json: Json = False) -> None:
         for r in runs
     ]
     lines = [table(headings, rows)] if rows else []
+    lines += [_resume_words(r) for r in runs if r["resume"] and r["state"] == "interrupted"]
     if older := [r["id"] for r in runs if r["older_judges"]]:
         lines.append(f"Scored by older judges: {', '.join(older)}. Make their scores again: delora score RUN")
     lines += [_damaged_words(found) for found in broken]
+    lines += [full] if (full := room.warning(data)) else []
     document = {"runs": runs, "damaged": [_damaged_document(found) for found in broken]}
     answer(as_json, document, "\n\n".join(lines) or f"No runs in {data} yet. Try `delora demo`.")
 
@@ -97,7 +101,7 @@ def delete(
 
 def summary(run: rundir.Run) -> dict:
     """What a list says about a run. Raises BadInput for a damaged one."""
-    state, spec = run.state(), run.spec
+    state, spec = outcome.seen(run), run.spec
     return {
         "id": run.id,
         "name": run.name,
@@ -110,6 +114,8 @@ def summary(run: rundir.Run) -> dict:
         **brief(_scores(run)),
         "updated": state.updated,
         "message": state.message,
+        "remedy": state.remedy,
+        "resume": f"delora train --resume {run.id}" if state.resumable else None,
     }
 
 
@@ -118,6 +124,10 @@ def _scores(run: rundir.Run) -> dict | None:
     with contextlib.suppress(StudioError):
         return run.scores()
     return None
+
+
+def _resume_words(run: dict) -> str:
+    return f"{run['id']}: {run['message']}\nResume: {run['resume']}"
 
 
 def _damaged_document(found: damaged.Damaged) -> dict:
@@ -143,7 +153,7 @@ def percent(value: float | None) -> str:
 
 
 def _words(run: rundir.Run, document: dict) -> str:
-    state, spec = run.state(), run.spec
+    state, spec = outcome.seen(run), run.spec
     when = datetime.fromtimestamp(state.updated).strftime("%Y-%m-%d %H:%M")
     lines = [
         f"{run.name} ({run.id})",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device
+from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
 from app.commands.runs import advice_words, score_table
 from training.errors import BadInput
 from training.runs.rundir import open_run
@@ -104,7 +104,7 @@ def judge_of(
     from evaluation import encoders, prompts
     from evaluation.pictures import read_pictures
     from evaluation.subject import Judge
-    from training.subject.intake import expand
+    from training.subject.intake import expand, left_out
 
     if real is None:
         raise BadInput("--real is not given.", "Name the folder of the real pictures.", field="real")
@@ -115,6 +115,7 @@ def judge_of(
     ]
     embedded = judges[1].ref == encoders.EMBEDDED
     contrast = functools.partial(prompts.contrast, class_word=class_word, embedded=embedded)
+    words_for_notes(left_out([real]))
     return Judge(*judges, read_pictures(expand([real])), contrast)
 
 
@@ -125,11 +126,10 @@ def score_folder(pictures: Path, judge, prompt: str, token: str) -> dict:
     """
     from evaluation.figures import CLEAN, clean
     from evaluation.pictures import read_facts, read_pictures
-    from training.subject.intake import expand
+    from training.subject.intake import expand, left_out
 
-    files = [path for path in expand([pictures]) if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")]
-    if not files:
-        raise BadInput(f"{pictures} holds no pictures.", "Give a folder of PNG, JPEG or WebP files.", field="pictures")
+    files = expand([pictures])
+    words_for_notes(left_out([pictures]))
     texts = []
     for path in files:
         text = read_facts(path).get("prompt") or prompt

@@ -9,7 +9,7 @@ import typer
 
 from app.commands.common import Bars, Data, Json, answer, command, default_data, words_for_notes
 from app.commands.options import spec_parameters, spec_values
-from training.errors import BadInput, MissingModel, RunFailed, Stopped
+from training.errors import BadInput, DiskFull, MissingModel, RunFailed, Stopped
 from training.runs.run import Run
 from training.runs.rundir import create, open_run
 
@@ -68,8 +68,9 @@ def new_run(pictures: list[Path], values: dict[str, Any], effort: str, data: Pat
     Nothing is written into the data folder before spec, pictures and base model are found good.
 
     Raises:
-        BadInput, MissingModel: naming the field or file that is wrong.
+        BadInput, MissingModel: naming the field or file that is wrong. DiskFull: there is no room for the run.
     """
+    from app.computer import disk
     from evaluation import tasks
     from training import presets
     from training.base import models
@@ -79,11 +80,13 @@ def new_run(pictures: list[Path], values: dict[str, Any], effort: str, data: Pat
     caps = models.describe(ref, data)
     method = values.get("adapter", {}).get("method", "delora")
     spec = presets.make_spec("embedded" if caps.embedded else "sd", method, effort, **values)
+    for words in disk.faults(data, spec, caps):
+        raise DiskFull(words)
     files = intake.expand(pictures)
     size_px = spec.resolution or caps.size_px
     with tempfile.TemporaryDirectory() as beside:
         cleaned = intake.prepare(files, Path(beside) / "dataset", size_px)
-        words_for_notes(_verdicts(files, size_px))
+        words_for_notes(intake.left_out(pictures) + _verdicts(files, size_px))
         from app.adapters.saves import open_base
 
         base = open_base(spec.base, data, spec.mixed_precision)
@@ -176,7 +179,7 @@ def _without_pictures(scores: dict) -> dict:
 
 def result_words(document: dict) -> str:
     """The end of a run in sentences."""
-    from app.adapters.exporting import main_file
+    from app.adapters.formats import main_file
     from app.commands.runs import advice_words
     from evaluation.figures import in_words
 

@@ -30,7 +30,7 @@ def test_there_is_no_third_list():
 def test_embedded_prompts_are_captions_the_world_itself_says():
     import numpy as np
 
-    from training.pretrain import world
+    from training.pretrain.toyworld import world
 
     for name, phrase in prompts.places().items():
         place = next(p for p in world.PLACES if p.name == name)
