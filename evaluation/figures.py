@@ -50,14 +50,14 @@ FOLLOWS = Figure(
     "Follows the prompt",
     "CLIP",
     "the place and the thing that the prompt names, whichever is shown less; 100 % is as well as the base model.",
-    85.0,
+    75.0,
 )
 CLEAN = Figure(
     "clean",
     "Clean picture",
     "DINO and CLIP",
     "100 % is as clean as the base model's pictures, 0 % is drowned in noise, blurred away or cut into pieces.",
-    85.0,
+    80.0,
 )
 FIGURES = (LIKENESS, FOLLOWS, CLEAN)
 
