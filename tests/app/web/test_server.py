@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.computer import downloads
-from app.web import presence, server
+from app.web import server
+from app.work import presence
 from training.errors import BadInput
 
 
