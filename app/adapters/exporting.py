@@ -6,6 +6,7 @@ from pathlib import Path
 from app.adapters.facts import metadata
 from app.adapters.formats import CHECKED, FORMATS, formats_of_a_run
 from app.adapters.names import slug
+from training import room
 from training.atomic import write_text
 from training.errors import BadInput
 from training.runs.run import Run
@@ -52,12 +53,14 @@ def export(
         The relative error ||dW - file's dW|| / ||dW||; 0 where the file holds the adapter itself.
 
     Raises:
-        BadInput: the method cannot be written in this format, or a merged model's path exists.
+        BadInput: the method cannot be written in this format, or a merged model's path exists. DiskFull: there is no
+            room for it.
     """
     if kind in ("native", "peft") and (len(adapters) > 1 or adapters[0].strength != 1):
         remedy = "Choose kohya, comfyui, diffusers or merged."
         raise BadInput(f"The format {kind} holds one adapter, at strength 1.", remedy, field="format")
     path.parent.mkdir(parents=True, exist_ok=True)
+    room.check(path.parent, _needed_bytes(base, adapters, kind, dtype), f"the {kind} file")
     facts = {**metadata(run, base, step), **(facts or {})}
     try:
         error = _write(base, adapters, kind, path, dtype, compact, facts)
@@ -66,6 +69,18 @@ def export(
     if kind == "kohya":
         _write_side_file(path, run, base)
     return error
+
+
+def _needed_bytes(base, adapters: list, kind: str, dtype: str) -> float:
+    """About what an export takes: the whole model, whole differences, or the adapters' own numbers."""
+    if kind == "merged":
+        parts = (base.unet, base.vae, base.text_encoder)
+        numbers = sum(parameter.numel() for part in parts for parameter in part.parameters())
+    elif kind == "comfyui" and any(adapter.config.method in ("oft", "full") for adapter in adapters):
+        numbers = sum(linear.weight.numel() for linear in adapters[0].linears.values())
+    else:
+        numbers = sum(tensor.numel() for adapter in adapters for tensor in adapter.state_dict().values())
+    return numbers * (2 if dtype == "float16" else 4)
 
 
 def _write(base, adapters: list, kind: str, path: Path, dtype: str, compact: int | None, facts: dict) -> float:

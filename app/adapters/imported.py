@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path
 
 from app.adapters.names import slug
-from training import atomic
+from training import atomic, room
 from training.errors import BadInput, from_os_error
 from training.spec import LONGEST_NAME, tidy_name
 
 FILE, RECORD = "adapter.safetensors", "adapter.json"
-LONGEST_TRIGGER = 200
+LONGEST_TRIGGER = 200  # letters that are taken over from a file's header
 ELSEWHERE = (
     " ComfyUI and AUTOMATIC1111 use its text encoder; diffusers cannot with transformers 5.24, which asks for a peft "
     "0.22 that is not published."
@@ -122,8 +122,9 @@ def import_file(
     except ValueError as error:
         raise BadInput(str(error), field="file") from error
     head = lora.metadata
-    own = head.get("modelspec.title") or head.get("ss_output_name") or (file.name if file.is_dir() else file.stem)
-    name = tidy_name(name if name.strip() else own[:LONGEST_NAME])
+    own_name = file.name if file.is_dir() else file.stem
+    in_file = head.get("modelspec.title") or head.get("ss_output_name") or own_name
+    name = tidy_name(name) if name.strip() else " ".join(in_file.split())[:LONGEST_NAME] or own_name
     place = folder(data) / slug(name)
     if place.exists():
         raise BadInput(f"There is already an imported adapter {place.name}.", "Choose another --name.", field="name")
@@ -164,6 +165,8 @@ def import_file(
 def _write(place: Path, adapter, record: ImportedAdapter, fingerprint: str) -> None:
     import delora
 
+    numbers = sum(tensor.numel() for tensor in adapter.state_dict().values())
+    room.check(place, 4 * numbers, "the imported adapter")
     facts = {key: getattr(record, key) for key in ("name", "trigger", "base", "source", "sha256", "left_out")}
     try:
         with atomic.new_folder(place) as new:

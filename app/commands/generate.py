@@ -8,7 +8,9 @@ import typer
 from app.adapters import sources
 from app.adapters.sources import Source
 from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
+from app.orders.drawings import USUAL_PX
 from app.orders.request import Sampler, parse_request
+from training import room
 from training.errors import BadInput
 from training.spec import PLACEHOLDER, fill
 
@@ -59,6 +61,7 @@ def generate(
     source, more = _sources(data, run_id, step, adapter_ref, also or [])
     prompts = _filled(prompts, source)
     seeds = list(range(seed, seed + count))
+    room.check(out, room.pictures_bytes(len(prompts) * count, size or USUAL_PX), "this drawing")
     with on_device(data, f"delora generate: drawing {len(prompts) * count} pictures"):
         base, adapter = _attached(data, base_ref, source, more, other_base)
         from training import sample

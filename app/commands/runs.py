@@ -9,6 +9,8 @@ import typer
 
 from app.commands.common import Data, Json, answer, command, default_data, table
 from app.computer import damaged, remove
+from app.work import outcome
+from training import room
 from training.errors import StudioError
 from training.runs import rundir
 
@@ -33,7 +35,9 @@ def list_runs(data: Data = default_data(), as_json: Json = False) -> None:
         for r in runs
     ]
     lines = [table(headings, rows)] if rows else []
+    lines += [_resume_words(r) for r in runs if r["resume"] and r["state"] == "interrupted"]
     lines += [_damaged_words(found) for found in broken]
+    lines += [full] if (full := room.warning(data)) else []
     document = {"runs": runs, "damaged": [_damaged_document(found) for found in broken]}
     answer(as_json, document, "\n\n".join(lines) or f"No runs in {data} yet. Try `delora demo`.")
 
@@ -92,7 +96,7 @@ def delete(
 
 def summary(run: rundir.Run) -> dict:
     """What a list says about a run. Raises BadInput for a damaged one."""
-    state, spec, scores = run.state(), run.spec, _scores(run)
+    state, spec, scores = outcome.seen(run), run.spec, _scores(run)
     step = scores and scores["recommendation"]["step"]
     return {
         "id": run.id,
@@ -107,6 +111,8 @@ def summary(run: rundir.Run) -> dict:
         "likeness": scores["saves"][str(step)]["likeness"] if step else None,
         "updated": state.updated,
         "message": state.message,
+        "remedy": state.remedy,
+        "resume": f"delora train --resume {run.id}" if state.resumable else None,
     }
 
 
@@ -115,6 +121,10 @@ def _scores(run: rundir.Run) -> dict | None:
     with contextlib.suppress(StudioError):
         return run.scores()
     return None
+
+
+def _resume_words(run: dict) -> str:
+    return f"{run['id']}: {run['message']}\nResume: {run['resume']}"
 
 
 def _damaged_document(found: damaged.Damaged) -> dict:
@@ -140,7 +150,7 @@ def percent(value: float | None) -> str:
 
 
 def _words(run: rundir.Run, document: dict) -> str:
-    state, spec = run.state(), run.spec
+    state, spec = outcome.seen(run), run.spec
     when = datetime.fromtimestamp(state.updated).strftime("%Y-%m-%d %H:%M")
     lines = [
         f"{run.name} ({run.id})",

@@ -9,7 +9,7 @@ import typer
 
 from app.commands.common import Bars, Data, Json, answer, command, default_data, words_for_notes
 from app.commands.options import spec_parameters, spec_values
-from training.errors import BadInput, MissingModel, RunFailed, Stopped
+from training.errors import BadInput, DiskFull, MissingModel, RunFailed, Stopped
 from training.runs.run import Run
 from training.runs.rundir import create, open_run
 
@@ -68,8 +68,9 @@ def new_run(pictures: list[Path], values: dict[str, Any], effort: str, data: Pat
     Nothing is written into the data folder before spec, pictures and base model are found good.
 
     Raises:
-        BadInput, MissingModel: naming the field or file that is wrong.
+        BadInput, MissingModel: naming the field or file that is wrong. DiskFull: there is no room for the run.
     """
+    from app.computer import disk
     from evaluation import tasks
     from training import presets
     from training.base import models
@@ -79,6 +80,8 @@ def new_run(pictures: list[Path], values: dict[str, Any], effort: str, data: Pat
     caps = models.describe(ref, data)
     method = values.get("adapter", {}).get("method", "delora")
     spec = presets.make_spec("embedded" if caps.embedded else "sd", method, effort, **values)
+    for words in disk.faults(data, spec, caps):
+        raise DiskFull(words)
     files = intake.expand(pictures)
     size_px = spec.resolution or caps.size_px
     with tempfile.TemporaryDirectory() as beside:

@@ -15,7 +15,7 @@ from app.adapters import imported
 from app.adapters.imported import LONGEST_TRIGGER, ImportedAdapter
 from app.adapters.names import slug
 from app.orders.order import Order
-from training import atomic
+from training import atomic, room
 from training.errors import BadInput
 from training.spec import LONGEST_NAME, explain
 
@@ -62,7 +62,7 @@ def create(data: Path, files: Sequence[Path], **settings) -> Import:
         files: a .safetensors file, and PEFT's settings where it is PEFT's. They are copied.
         settings: name, trigger, base, ignore_others.
 
-    Raises BadInput: other files, one that is too large, or settings that are too long.
+    Raises BadInput: other files, one that is too large, or settings that are too long. DiskFull: there is no room.
     """
     weights = [file for file in files if file.suffix.lower() == ".safetensors"]
     others = [file for file in files if file not in weights]
@@ -76,6 +76,7 @@ def create(data: Path, files: Sequence[Path], **settings) -> Import:
         request = ImportRequest(file=weights[0].name, **settings)
     except ValidationError as error:
         raise explain(error, ImportRequest) from error
+    room.check(data, 2 * sum(file.stat().st_size for file in files), "this import")  # the copy, and what it becomes
     folder = Import.folder(data)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic.locked(folder / ".lock"):

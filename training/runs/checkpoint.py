@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import delora
-from training import atomic
+from training import atomic, room
 from training.errors import BadInput, RunFailed, from_os_error
 
 if TYPE_CHECKING:
@@ -38,11 +38,12 @@ def save(run: Run, step: int, adapter: Adapter, optimizer: torch.optim.Optimizer
         info: what else belongs in checkpoint.json (plan, precision, scaler ...).
 
     Raises:
-        RunFailed: a full disk, or numbers in the adapter that are not finite.
+        DiskFull: there is no room for it. RunFailed: numbers in the adapter that are not finite.
     """
     run.check_fence()
     spec = run.spec
     path = run.checkpoint(step)
+    room.check(run.path, size_bytes(adapter, optimizer), f"the save at step {step}", "Free some space, then resume.")
     metadata = {
         "run": run.id,
         "step": str(step),
@@ -70,6 +71,12 @@ def save(run: Run, step: int, adapter: Adapter, optimizer: torch.optim.Optimizer
     except OSError as error:
         raise from_os_error(error, path) from error
     return path
+
+
+def size_bytes(adapter: Adapter, optimizer: torch.optim.Optimizer) -> int:
+    """About what a save takes: the adapter's numbers, AdamW's moments of those it trains, and the fixed ones."""
+    moments = [value for values in optimizer.state.values() for value in values.values()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in [*adapter.state_dict().values(), *moments])
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def page(cards: Sequence[Summary], number: int = 1, text: str = "", state: str =
 def grid(shown: Page, ticked: Collection[str] = ()) -> str:
     """The cards of a page as HTML. ticked: ids of those chosen for comparing."""
     if not shown.all:
-        return '<p>No runs yet. <a href="/">Start one</a>: the sample takes a few minutes.</p>'
+        return f'<p>No runs yet. <a href="{links.NEW}">Start one</a>: the sample takes a few minutes.</p>'
     if not shown.cards:
         return f"<p>None of the {words.counted(shown.all, 'run')} fits the filter.</p>"
     return f'<ul class="ds-cards">{"".join(card(summary, summary.id in ticked) for summary in shown.cards)}</ul>'

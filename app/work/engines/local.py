@@ -6,14 +6,16 @@ runs it, so a queue's memory is never believed: see `app.work.reconcile`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from huey import SqliteHuey
@@ -24,7 +26,9 @@ from app.work import processes, workerfile
 from app.work.engines import KINDS, Capacity, Gone, Kind, Need, Running, Status, Waiting, job_folder, job_name
 from app.work.engines.records import Records, node
 from training import atomic
+from training.errors import RunFailed, disk_full
 
+DELETE = "delete from task where queue = ? and data = ?"
 Handler = Callable[[str, int], None]  # called with a run's id and an attempt number
 
 
@@ -47,14 +51,18 @@ class LocalEngine:
     # The four verbs
 
     def submit(self, run: str, attempt: int, need: Need) -> str:
-        """Put a job into the queue of its kind; a name that waits or runs is left as it is."""
+        """Put a job into the queue of its kind; a name that waits or runs is left as it is.
+
+        Raises DiskFull or RunFailed where the queue cannot be written; what waits in its folder is put in later.
+        """
         name = job_name(run, attempt)
         with atomic.locked(self.folder / "submit.lock"):
             if isinstance(self.poll().get(name), Waiting | Running):
                 return name
             self.records.forget(name)
             task = self._tasks[need.kind].s(run, attempt, id=name, priority=need.priority)
-            self.queues[need.kind].enqueue(task)
+            with _told():
+                self.queues[need.kind].enqueue(task)
         return name
 
     def poll(self) -> dict[str, Status]:
@@ -117,9 +125,20 @@ class LocalEngine:
             for blob in huey.storage.enqueued_items():
                 if huey.deserialize_task(blob).id == name:
                     before = huey.pending_count()
-                    huey.storage.sql("delete from task where queue = ? and data = ?", (huey.name, blob), commit=True)
+                    with _told():
+                        huey.storage.sql(DELETE, (huey.name, blob), commit=True)
                     return huey.pending_count() < before
         return False
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """SQLite's errors while it writes, in words for a person."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        failed = RunFailed(f"The queue cannot be written: {error}.", "Check the permissions of the data folder.")
+        raise disk_full(error) or failed from error
 
 
 class _Json:

@@ -213,7 +213,7 @@ def test_the_drawing_process_imports_and_then_draws(tmp_path, lora_file, tiny_fo
         asked = control.import_lora(tmp_path, [lora_file], workshop.engine, base=str(tiny_folder))
         until(lambda: asked.state().ended, workshop.said)
         assert (asked.state().name, asked.state().made) == ("done", "owl"), asked.state()
-        assert 'href="/generate?adapter=owl"' in importlist.standing(asked)
+        assert 'href="generate?adapter=owl"' in importlist.standing(asked)
         drawing = control.draw(tmp_path, ask(), workshop.engine)
         failed = control.import_lora(tmp_path, [lora_file], workshop.engine, base=str(tiny_folder))
         until(lambda: drawing.state().ended and failed.state().ended, workshop.said)

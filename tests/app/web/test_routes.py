@@ -31,7 +31,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(run):
-    return TestClient(ui.application(Studio(run.path.parent.parent)))
+    return TestClient(ui.application(Studio(run.path.parent.parent)), base_url="http://localhost")
 
 
 def test_finished_pictures_and_files_are_given(client, run):
@@ -67,7 +67,7 @@ def test_starting_the_worker_needs_a_header_that_no_foreign_form_sends(client):
 
 
 def test_the_login_stands_before_pages_pictures_and_status(run):
-    client = TestClient(ui.application(Studio(run.path.parent.parent), {"anna": "secret"}))
+    client = TestClient(ui.application(Studio(run.path.parent.parent), {"anna": "secret"}), base_url="http://localhost")
     addresses = ("/", "/runs", "/studio/status", f"/studio/picture/{run.id}/dataset/00.png", "/gradio_api/info")
     for address in addresses:
         assert client.get(address).status_code == 401, address
