@@ -29,7 +29,9 @@ class Proxy:
         listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://localhost:{listening.getsockname()[1]}{self.path}"
         self._client = httpx.AsyncClient(base_url=self.to, timeout=None)
-        self._server = uvicorn.Server(uvicorn.Config(self._answer, log_level="error", lifespan="off"))
+        self._server = uvicorn.Server(
+            uvicorn.Config(self._answer, log_level="error", lifespan="off", interface="asgi3")
+        )
         self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)
         self._thread.start()
         while not self._server.started:
