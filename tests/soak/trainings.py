@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
 
-STEPS, SAVE_EVERY = 60, 5
+STEPS, SAVE_EVERY = 30, 5
 LONG_SECONDS = 180  # nothing takes nearly so long when it works
 
 
