@@ -10,6 +10,7 @@ from workshop import Workshop, make_run, until
 
 from app.work import devices, outcome, reconcile, workerfile
 from app.work.engines import Gone
+from app.work.engines.local import LocalEngine
 from app.work.engines.records import Records
 from app.work.output import Unfailing
 from app.work.reconcile import Reconciler
@@ -227,3 +228,15 @@ def test_printing_to_a_full_log_is_no_error():
     stream = Unfailing(Full())
     print("a progress bar", file=stream, flush=False)
     assert stream.write("abc") == 3 and stream.encoding == "utf-8"
+
+
+@small_disk
+def test_a_queue_that_cannot_be_opened_for_want_of_room_says_so(tmp_path):
+    with mounted(tmp_path / "disk", 1) as disk:
+        for queue in LocalEngine(disk.path).queues.values():
+            queue.storage.close()
+        disk.fill()
+        with pytest.raises(DiskFull, match="is full: 0.0 MB left. The queue cannot be opened"):
+            LocalEngine(disk.path)
+        disk.empty()
+        assert LocalEngine(disk.path).poll() == {}
