@@ -1,11 +1,12 @@
 """`delora maps`: semantic maps looked at, converted, made from photographs and compared."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.commands.common import Bars, Json, answer, command, table, words_for_notes
+from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, table, words_for_notes
 from training.errors import BadInput
 
 if TYPE_CHECKING:
@@ -73,13 +74,41 @@ def convert(
 
     found = reading.read(_files([file])[0], _answers(numbers, shared, nearest))
     _stopped(found)
-    path = out or file.with_name(f"{file.stem}-{to}.png")
+    path = _free(out or file.with_name(f"{file.stem}-{to}.png"))
     _write(path, writing.encode(found.labels, to))
     notes = [_offered(problem) for problem in found.problems]
     if not as_json:
         words_for_notes(notes)
     document = {"file": str(file), "path": str(path), "reading": found.way, "to": to, "problems": notes}
     answer(as_json, document, f"{path}\nRead as {found.way}, {len(found.shares())} classes.")
+
+
+@app.command("segment")
+@command
+def segment(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A picture.")],
+    segmentor: Annotated[
+        str, typer.Option(help="segmentor (downloaded), embedded (toy pictures only), or a model folder.")
+    ] = "segmentor",
+    to: Annotated[Literal["index", "palette"], typer.Option(help="As for convert.")] = "index",
+    out: Annotated[Path | None, typer.Option(help="Where to write it; NAME-index.png or NAME-palette.png.")] = None,
+    data: Data = default_data(),
+    as_json: Json = False,
+) -> None:
+    """Make the map of a picture with a SegFormer, UperNet or Mask2Former of ADE20K's 150 classes."""
+    from evaluation.maps import segmentor as segmentors
+    from training.maps import reading, writing
+    from training.subject import pictures
+
+    image = pictures.read(photo).image
+    path = _free(out or photo.with_name(f"{photo.stem}-{to}.png"))
+    with on_device(data, "segment a picture"):
+        judge = segmentors.load(segmentor, data)
+        (labels,) = judge.segment([image])
+    _write(path, writing.encode(labels, to, {"segmentor": json.dumps(judge.describe())}))
+    found = reading.Reading(path, reading.LABELS, labels, reading.count(labels))
+    document = {"file": str(photo), "path": str(path), "segmentor": judge.describe(), "classes": _classes(found)}
+    answer(as_json, document, f"{path}\n  {_shares(document['classes'])}")
 
 
 @app.command("evaluate")
@@ -150,27 +179,35 @@ def _stopped(found: "Reading") -> None:
         raise BadInput(error.message, f"{error.remedy} {OPTION.get(error.field, '')}".strip()) from error
 
 
+def _free(path: Path) -> Path:
+    """A path that no file has yet. Raises BadInput for one that is there."""
+    if path.exists():
+        raise BadInput(f"{path} exists already.", "Choose another name with --out; nothing is overwritten.")
+    return path
+
+
 def _write(path: Path, data: bytes) -> None:
-    """Write a new file. Raises BadInput where it is there, or its folder is not."""
+    """Write a new file. Raises as `training.errors.from_os_error`."""
     from training.atomic import write_bytes
     from training.errors import from_os_error
 
-    if path.exists():
-        raise BadInput(f"{path} exists already.", "Choose another name with --out; nothing is overwritten.")
     try:
         write_bytes(path, data)
     except OSError as error:
         raise from_os_error(error, path) from error
 
 
-def _document(found: "Reading") -> dict:
+def _classes(found: "Reading") -> list[dict]:
     from training.maps.classes import NAMES
 
-    classes = [{"index": i, "name": NAMES[i], "share": share} for i, share in found.shares().items()]
+    return [{"index": i, "name": NAMES[i], "share": share} for i, share in found.shares().items()]
+
+
+def _document(found: "Reading") -> dict:
     return {
         "file": str(found.path),
         "reading": found.way,
-        "classes": classes,
+        "classes": _classes(found),
         "ignored": found.ignored,
         "problems": [_offered(problem) for problem in found.problems],
     }
@@ -183,7 +220,10 @@ def _offered(problem) -> str:
 
 def _words(document: dict) -> str:
     lines = [f"{document['file']}: {document['reading'] or 'no map'}"]
-    if document["classes"]:
-        shares = [f"{row['name']} {100 * row['share']:.1f} %" for row in document["classes"]]
-        lines.append(f"  {', '.join(shares)}; of no class {100 * document['ignored']:.1f} %")
+    if document["ignored"] is not None:
+        lines.append(f"  {_shares(document['classes'])}; of no class {100 * document['ignored']:.1f} %")
     return "\n".join([*lines, *(f"  {words}" for words in document["problems"])])
+
+
+def _shares(classes: list[dict]) -> str:
+    return ", ".join(f"{row['name']} {100 * row['share']:.1f} %" for row in classes) or "no class"

@@ -104,8 +104,7 @@ def read(path: Path, answers: Answers = NONE) -> Reading:
         labels, asked = _shared(labels, answers)
         problems += asked
     problems = sorted(problems + _lossy(pixels, labels), key=lambda problem: not problem.stops)
-    counts = np.bincount(labels.ravel(), minlength=256)
-    return Reading(path, way, labels, counts, tuple(problems), pixels.size, pixels.ours)
+    return Reading(path, way, labels, count(labels), tuple(problems), pixels.size, pixels.ours)
 
 
 def read_all(paths: Iterable[Path], answers: Answers = NONE) -> list[Reading]:
@@ -124,6 +123,11 @@ def read_all(paths: Iterable[Path], answers: Answers = NONE) -> list[Reading]:
             grey = "0-150" if known == {CHALLENGE} else "0-149"
             readings[i] = replace(read(reading.path, replace(answers, grey=grey)), labels=None)
     return readings
+
+
+def count(labels: np.ndarray) -> np.ndarray:
+    """Pixels of each label, (256,)."""
+    return np.bincount(labels.ravel(), minlength=256)
 
 
 def labels_of(path: Path, answers: Answers = NONE) -> np.ndarray:
@@ -214,7 +218,7 @@ def _lossy(pixels: Pixels, labels: np.ndarray) -> list[Problem]:
         return []
     if pixels.colours is not None:
         labels = coloured.read(pixels.colours, lossy=True, take_nearest=True)[1]
-    counts = np.bincount(labels.ravel(), minlength=256)[:IGNORED]
+    counts = count(labels)[:IGNORED]
     found, specks = int((counts > 0).sum()), int(((counts > 0) & (counts < SPECK * labels.size)).sum())
     words = f"It is {pixels.lossy}, which damages classes at every edge."
     if specks:
