@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from app.adapters.names import slug
+from evaluation.scorebook import is_current
 from training.runs.run import Run
 
 THUMBNAIL_PX = 256
@@ -33,9 +34,9 @@ def metadata(run: Run, base, step: int) -> dict[str, str]:
         "base_fingerprint": base.fingerprint,
         "spec": spec.model_dump_json(),
     }
-    if saved:
-        figures = {key: saved[key] for key in ("dino", "clip_i", "clip_t", "clip_t_plain", "clip_t_share", "likeness")}
-        facts["scores"] = json.dumps({**figures, "encoders": saved["encoders"]})
+    if saved and is_current(scores):
+        plain = {key: saved[key] for key in ("dino", "clip_i", "clip_t")}
+        facts["scores"] = json.dumps({**plain, **saved["figures"], "encoders": saved["encoders"]})
     if samples := run.samples(step):
         picture = base64.b64encode(_thumbnail(samples[0])).decode()
         facts["modelspec.thumbnail"] = f"data:image/jpeg;base64,{picture}"
