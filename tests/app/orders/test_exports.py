@@ -324,7 +324,7 @@ def test_asking_for_an_export_imports_nothing_heavy(tmp_path):
     run = handmade.finished(tmp_path)
     code = (
         "import sys; from pathlib import Path; from app import control; from training.runs.rundir import run_by_id\n"
-        "from app.web.parts import follow, formats\n"
+        "from app.web.parts.run import formats; from app.web.reading import follow\n"
         f"data = Path({str(tmp_path)!r}); run = run_by_id(data, {run.id!r}); control.export(data, run, 'merged')\n"
         "assert 'data-act' in formats.section(follow.view(run), data)\n"
         "print(sorted(sys.modules.keys() & {'torch', 'diffusers', 'transformers', 'matplotlib', 'gradio'}))"
