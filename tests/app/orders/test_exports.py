@@ -208,11 +208,11 @@ def test_the_kohya_file_is_checked_and_brings_what_automatic1111_reads(tmp_path,
     assert path.name == "subject.safetensors" and file["check"]["unet_difference"] <= 5e-6
     assert {found.name for found in exporting.finished_files(run)} == {"subject.safetensors", "subject.json"}
     html = shown(run)
-    address = f"/studio/file/{run.id}/subject.safetensors"
+    address = f"studio/file/{run.id}/subject.safetensors"
     assert f'href="{address}" download' in html and "Checked " in html and 'data-kind="kohya"' not in html
     assert words.size(path.stat().st_size) in html
     client = TestClient(ui.application(Studio(tmp_path)), base_url="http://localhost")
-    assert client.get(address).content == path.read_bytes()
+    assert client.get(f"/{address}").content == path.read_bytes()
     for name in ("made.json", ".making-x.part", "..%2Fspec.json"):
         assert client.get(f"/studio/file/{run.id}/{name}").status_code == 404
 
