@@ -2,6 +2,7 @@
 
     checkpoints/step-000200/
       adapter.safetensors   the native adapter file (delora.files), usable on its own
+      trained.safetensors   what learned together with the adapter, where the objective has such
       trainer.safetensors   AdamW's moments; only in the newest saves, see `prune`
       checkpoint.json       step, versions, threads, device, precision, the plan in use
 
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import delora
+from delora.files import write_safetensors
 from training import atomic
 from training.errors import BadInput, RunFailed, from_os_error
 
@@ -28,13 +30,23 @@ if TYPE_CHECKING:
     from training.runs.run import Run
 
 RESUMABLE = 2  # saves that keep the optimizer: the newest, and one before it should that one be damaged
+TRAINED = "trained.safetensors"
 PACKAGES = ("torch", "diffusers", "accelerate")
 
 
-def save(run: Run, step: int, adapter: Adapter, optimizer: torch.optim.Optimizer, base: BaseModel, info: dict) -> Path:
+def save(
+    run: Run,
+    step: int,
+    adapter: Adapter,
+    optimizer: torch.optim.Optimizer,
+    base: BaseModel,
+    info: dict,
+    trained: torch.nn.Module | None = None,
+) -> Path:
     """Write the checkpoint of `step`; it appears whole or not at all.
 
     Args:
+        trained: what learned together with the adapter, if anything did.
         info: what else belongs in checkpoint.json (plan, precision, scaler ...).
 
     Raises:
@@ -63,6 +75,9 @@ def save(run: Run, step: int, adapter: Adapter, optimizer: torch.optim.Optimizer
     try:
         with atomic.new_folder(path) as folder:
             delora.save(adapter, folder / "adapter.safetensors", metadata)
+            if trained is not None:
+                state = {name: value.detach().cpu().contiguous() for name, value in trained.state_dict().items()}
+                write_safetensors(state, folder / TRAINED, {})
             _save_optimizer(optimizer, folder / "trainer.safetensors")
             (folder / "checkpoint.json").write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     except ValueError as error:
@@ -86,6 +101,22 @@ def attach(base: BaseModel, path: Path, name: str = "default") -> Adapter:
         return delora.load(base.unet, path / "adapter.safetensors", name=name)
     except ValueError as error:
         raise BadInput(str(error), "Take another save, or the base model it was trained on.") from error
+
+
+def load_trained(path: Path, module: torch.nn.Module) -> None:
+    """Put back what learned together with the adapter. Raises BadInput, with nothing changed, where it does not fit."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    file = path / TRAINED
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{file} is missing or damaged.", "Take another save.") from error
+    wanted = {name: value.shape for name, value in module.state_dict().items()}
+    if {name: value.shape for name, value in tensors.items()} != wanted:
+        raise BadInput(f"{file} belongs to another base model.", "Take a save of this run.")
+    module.load_state_dict(tensors)
 
 
 def resumable(run: Run) -> list[int]:
@@ -135,8 +166,6 @@ def prune(run: Run) -> list[int]:
 
 
 def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
-    from delora.files import write_safetensors
-
     tensors = {}
     for i, parameter in enumerate(_parameters(optimizer)):
         for key, value in optimizer.state.get(parameter, {}).items():
