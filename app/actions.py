@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from app import control
-from app.adapters import exporting
+from app.adapters import exporting, formats
 from app.drafts import begin, draft, settings
 from app.drafts.store import folder_of
 from app.work.engines import Engine
+from evaluation.scorebook import brief
 from training import presets
 from training.errors import BadInput
 from training.runs.rundir import run_by_id
@@ -65,11 +66,12 @@ def status(data: Path, run_id: str) -> dict[str, Any]:
 
     Returns:
         id, name, state, phase with done of total, step of steps, message, remedy, silent_s (seconds since its last sign
-        of life, None without one), recommended (step) with its likeness in percent, and files (names for `download`).
+        of life, None without one), recommended (step) with its likeness, follows and clean in percent, collapsed (the
+        step since which no save is a clean picture, or None), older_judges (whether the scores were made by such, and
+        nothing is recommended for that), and files (names for `download`).
     """
     run = run_by_id(data, run_id)
-    state, scores, record = run.state(), run.scores() or {}, exporting.read_record(run)
-    step = (scores.get("recommendation") or {}).get("step")
+    state, record = run.state(), exporting.read_record(run)
     return {
         "id": run.id,
         "name": run.name,
@@ -77,8 +79,7 @@ def status(data: Path, run_id: str) -> dict[str, Any]:
         "state": state.name,
         "steps": run.spec.steps,
         "silent_s": None if state.heartbeat is None else round(time.time() - state.heartbeat, 1),
-        "recommended": step,
-        "likeness": scores["saves"][str(step)]["likeness"] if step else None,
+        **brief(run.scores()),
         "files": [file["name"] for file in record["files"]] if record else [],
     }
 
@@ -93,7 +94,7 @@ def download(data: Path, run_id: str) -> Path:
     """The finished file for other programs. Raises BadInput while there is none."""
     run = run_by_id(data, run_id)
     record = exporting.read_record(run)
-    if record and (path := run.path / "adapter" / exporting.main_file(record["files"])["name"]).is_file():
+    if record and (path := run.path / "adapter" / formats.main_file(record["files"])["name"]).is_file():
         return path
     raise BadInput(f"Run {run.id} has no file yet: it is {run.state().name}.", "Wait until it is done.", "run")
 

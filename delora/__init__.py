@@ -15,9 +15,8 @@ delora.load(model, "adapter.safetensors").merge()  # or the adapter is folded in
 """
 
 from . import dora, full, lowrank, oft, reflections  # noqa: F401  each registers its methods
-from .config import AdapterConfig
+from .config import METHODS, AdapterConfig
 from .files import load, save
 from .inject import Adapter, attach, merge
-from .methods import METHODS
 
 __all__ = ["METHODS", "Adapter", "AdapterConfig", "attach", "load", "merge", "save"]

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from .methods import METHODS
-
+METHODS: dict[str, type] = {}  # name -> subclass of `methods.Method`; `methods.register` puts them in
 COMMON = ("method", "targets", "dropout")  # fields that every method reads
 PATTERNS = {"rank_pattern": "rank", "lambda_pattern": "lambda_"}  # per-layer values of the field they name
 

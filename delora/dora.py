@@ -29,10 +29,15 @@ class DoRA(LoRA):
     """
 
     kinds = (nn.Linear,)
+    named_kinds = (nn.Conv2d,)
+
+    @classmethod
+    def on(cls, layer: nn.Module, config: AdapterConfig, generator: torch.Generator) -> DoRA:
+        return (ON_CONVOLUTIONS[cls] if isinstance(layer, nn.Conv2d) else cls)(layer.weight, config, generator)
 
     def __init__(self, weight: Tensor, config: AdapterConfig, generator: torch.Generator) -> None:
         super().__init__(weight, config, generator)
-        squared = weight.detach().to(self.A.dtype).square().sum(dim=1)
+        squared = weight.detach().flatten(1).to(self.A.dtype).square().sum(dim=1)
         self.register_buffer("squared", squared)  # ||w_i||^2, (out,)
         self.m = nn.Parameter(squared.sqrt())
 
@@ -80,6 +85,8 @@ class DoRA(LoRA):
 class FixedDoRA(DoRA):
     """DoRA with m frozen at the row norms of W (App. C): only directions change, ||dW||_F <= 2 ||W||_F."""
 
+    named_kinds = ()
+
     def __init__(self, weight: Tensor, config: AdapterConfig, generator: torch.Generator) -> None:
         super().__init__(weight, config, generator)
         m = self.m.detach()
@@ -96,7 +103,8 @@ class ColumnDoRA(DoRA):
 
     def __init__(self, weight: Tensor, config: AdapterConfig, generator: torch.Generator) -> None:
         super().__init__(weight, config, generator)
-        self.squared = weight.detach().to(self.A.dtype).square().sum(dim=0)  # ||w_j||^2, (in,)
+        columns = weight.detach().to(self.A.dtype).transpose(0, 1).flatten(1)
+        self.squared = columns.square().sum(dim=1)  # ||w_j||^2, (in,)
         self.m = nn.Parameter(self.squared.sqrt())
 
     def ratios(self, weight: Tensor) -> Tensor:
@@ -123,3 +131,53 @@ class ColumnDoRA(DoRA):
 
     def distance(self, weight: Tensor) -> Tensor:
         return self.dense(weight).norm()
+
+
+class ConvDoRA(DoRA):
+    """DoRA on a convolution: one norm an output channel, over all that it sums up. As in PEFT and LyCORIS."""
+
+    def ratios(self, weight: Tensor) -> Tensor:
+        return super().ratios(weight.flatten(1))
+
+    def add_to(self, y: Tensor, x: Tensor, linear: nn.Conv2d, y0: Tensor) -> Tensor:
+        c = (self.strength * self.ratios(linear.weight)).to(y.dtype).view(-1, 1, 1)
+        wx = y0 if linear.bias is None else y0 - linear.bias.to(y.dtype).view(-1, 1, 1)
+        return y + (c - self.strength) * wx + c * _convolved(self, x.to(y.dtype), linear)
+
+    def dense(self, weight: Tensor) -> Tensor:
+        return super().dense(weight.flatten(1)).view(weight.shape)
+
+    def distance(self, weight: Tensor) -> Tensor:
+        return super().distance(weight.flatten(1))
+
+
+class ConvColumnDoRA(ColumnDoRA):
+    """Norms per column on a convolution: one an input channel, over everything that it goes into. As in LyCORIS."""
+
+    def ratios(self, weight: Tensor) -> Tensor:
+        with torch.no_grad():
+            down, up = self.factors().plus
+            changed = weight.flatten(1).to(down.dtype) + up @ down  # (out, in h w)
+            norms = changed.unflatten(1, (self.m.shape[0], -1)).norm(dim=(0, 2))
+        return self.m / norms
+
+    def add_to(self, y: Tensor, x: Tensor, linear: nn.Conv2d, y0: Tensor) -> Tensor:
+        x, weight = x.to(y.dtype), linear.weight.to(y.dtype)
+        c = self.ratios(linear.weight).to(y.dtype).view(-1, 1, 1)
+        moved = linear._conv_forward((c - 1) * x, weight, None) + _convolved(self, c * x, linear)
+        return y + self.strength * moved
+
+    def dense(self, weight: Tensor) -> Tensor:
+        down, up = LoRA.low_rank(self, weight)
+        c = f64(self.ratios(weight)).view(1, -1, 1, 1)
+        return (c - 1) * f64(weight) + c * (up @ down).view(weight.shape)
+
+
+ON_CONVOLUTIONS = {DoRA: ConvDoRA, ColumnDoRA: ConvColumnDoRA}
+
+
+def _convolved(method: LoRA, x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """dW x, for dW of LoRA alone, at strength 1."""
+    down, up = method.factors().cast(x.dtype).plus
+    h = conv._conv_forward(method.drop(x), down.view(-1, *conv.weight.shape[1:]), None)
+    return F.conv2d(h, up[:, :, None, None])

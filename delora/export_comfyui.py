@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .export import KOHYA_HEADER, KOHYA_PREFIX, Exported, kohya, kohya_key, to_kohya
-from .export_dora import comfyui_dora, sole_dora
+from .export_dora import COMFYUI_PREFIX, comfyui_dora, sole_dora
 from .factorise import largest_rank, listed
 from .files import write_safetensors
 from .inject import Adapter
@@ -24,19 +24,25 @@ def to_comfyui(
     path: str | os.PathLike[str],
     dtype: torch.dtype = torch.float32,
     metadata: Mapping[str, str] | None = None,
-    prefix: str = KOHYA_PREFIX,
+    prefix: str | None = None,
 ) -> Exported:
     """Writes a plain LoRA where that is exact, a DoRA with `dora_scale`, and whole differences for all else.
 
+    `prefix` begins the layers' names. For a DoRA with norms per row it is `lycoris_`, which ComfyUI and Forge read, and
+    no program that would take its `dora_scale` for norms per column (export_dora.py); for everything else kohya's.
     Whole differences (OFT, full finetuning, sums with a DoRA in them) make a file as large as the adapted weights.
     Arguments as for `delora.export.to_kohya`; `rank` of the result is 0 for whole differences.
     """
     adapters = listed(adapters)
-    if dora := sole_dora(adapters, columns=True):
+    dora = sole_dora(adapters, columns=True)
+    per_row = dora is not None and dora.config.method != "dora-columns"
+    if prefix is None:
+        prefix = COMFYUI_PREFIX if per_row else KOHYA_PREFIX
+    if dora:
         layers, scales, error = comfyui_dora(dora, dtype)
         tensors, header = kohya(layers, dtype, prefix)
         tensors |= {f"{kohya_key(module, prefix)}.dora_scale": scale for module, scale in scales.items()}
-        if dora.config.method != "dora-columns":
+        if per_row:
             header[DORA_DIVISOR] = "||w_i||"
         rank = largest_rank(layers)
     elif all(_is_low_rank(adapter) for adapter in adapters):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .dora import ColumnDoRA, DoRA
+from .export_dora import magnitude
 from .factorise import Layer, exact_factors
 from .files import write_safetensors
 from .inject import Adapter
@@ -66,7 +67,7 @@ def _lora(adapter: Adapter) -> Written:
         down, up = Layer(layer.A.detach(), layer.B.detach(), shape).stored(layer.A.dtype)
         tensors[f"{path}.lora_A.weight"], tensors[f"{path}.lora_B.weight"] = down, up
         if isinstance(layer, DoRA):
-            tensors[f"{path}.lora_magnitude_vector"] = layer.m
+            tensors[f"{path}.lora_magnitude_vector"] = magnitude(layer.m, shape)
     ranks = {path: layer.A.shape[0] for path, layer in adapter.layers.items()}
     alphas = {path: layer.scale * layer.A.shape[0] for path, layer in adapter.layers.items()}
     return _lora_settings(ranks, alphas) | {"use_dora": isinstance(layer, DoRA)}, tensors

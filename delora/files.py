@@ -27,7 +27,8 @@ from .inject import Adapter, attach
 FORMAT = "delora-studio adapter"
 VERSION = "1"
 OWN_KEYS = ("format", "version", "config", "weight_norms")
-LARGEST_HEADER_BYTES = 16 * 2**20
+LARGEST_HEADER_BYTES = 100_000_000  # as safetensors has it; covers and word lists of many pictures fill megabytes
+PICKLES = (b"PK\3\4", b"\x80")  # how files of torch.save begin, new and old
 NORM_TOLERANCE = 0.01  # relative: above a base model's rounding to half precision, below another model's difference
 
 
@@ -112,7 +113,13 @@ def opened(path: Path) -> safe_open:
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file.")
     with path.open("rb") as file:
-        header_bytes = int.from_bytes(file.read(8), "little")
+        head = file.read(8)
+    if head.startswith(PICKLES) and int.from_bytes(head, "little") > path.stat().st_size:
+        raise ValueError(
+            f"{path}: a pickle (as .pt, .ckpt and .bin files are), not a safetensors file; opening it could run code. "
+            "Take the .safetensors version, or save it as such with the program that made it."
+        )
+    header_bytes = int.from_bytes(head, "little")
     if not 0 < header_bytes <= min(LARGEST_HEADER_BYTES, path.stat().st_size):
         raise ValueError(f"{path}: not a safetensors file, or cut off. Copy or download it again.")
     try:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .config import AdapterConfig
 from .factorise import balanced
 from .inject import Adapter, attach
-from .lorafile import DORA_DIVISOR, LoraFile, LoraLayer, read_lora
+from .lorafile import DORA_DIVISOR, LoraFile, LoraLayer, in_words, read_lora
 
 __all__ = ["HoldsOthers", "LoraFile", "attach_lora", "read_lora"]
 
@@ -20,25 +20,29 @@ class HoldsOthers(ValueError):
 
 
 def attach_lora(
-    model: nn.Module, file: LoraFile, *, ignore_others: bool = False, name: str = "default"
+    model: nn.Module,
+    file: LoraFile,
+    *,
+    ignore_others: bool = False,
+    name: str = "default",
+    aliases: Mapping[str, str] | None = None,
 ) -> tuple[Adapter, str]:
     """Attaches a LoRA file to `model`, every layer with its own rank and alpha: as `lora`, or as one of the DoRAs.
 
-    Returns the adapter, and in words what of the file was left out ("" for nothing): layers of the text encoder, and
-    convolutions of a DoRA, which adapters do not sit on here. They are left out only with `ignore_others`.
+    Returns the adapter, and in words what of the file was left out ("" for nothing): layers of the text encoder and
+    embeddings, which adapters do not sit on here. They are left out only with `ignore_others`. `aliases` has other
+    names of the model's modules -> their paths, such as those of the original code.
 
     Raises, with nothing attached, HoldsOthers where the file has such others, and ValueError where it does not fit the
     model.
     """
-    layers, convolutions = _found(model, file)
-    left_out = _in_words(len(file.text_encoder), len(convolutions))
+    layers = _found(model, file, aliases or {})
+    left_out = in_words(file.text_encoder, file.embeddings)
     if left_out and not ignore_others:
         raise HoldsOthers(
             f"{file.path}: besides {len(layers)} layers of the UNet it holds {left_out}, which cannot be adapted here. "
             "Without them it draws other pictures than in other programs."
         )
-    if not layers:
-        raise ValueError(f"{file.path}: holds no layer of the UNet that can be adapted.")
     weights = {path: model.get_submodule(path).weight.detach() for path in layers}
     for path, layer in layers.items():
         _check_shape(file, path, layer, weights[path])
@@ -62,34 +66,28 @@ def attach_lora(
     return adapter, left_out
 
 
-def _found(model: nn.Module, file: LoraFile) -> tuple[dict[str, LoraLayer], list[str]]:
-    """The file's layers that can be adapted, by module path, in the model's order; and its other convolutions."""
+def _found(model: nn.Module, file: LoraFile, aliases: Mapping[str, str]) -> dict[str, LoraLayer]:
+    """The file's layers by module path, in the model's order."""
     modules = dict(model.named_modules())
-    paths = {path.replace(".", "_"): path for path in modules} | {path: path for path in modules}
+    paths = dict(aliases) | {path: path for path in modules}
+    paths |= {name.replace(".", "_"): path for name, path in paths.items()}
     if unknown := [name for name in file.layers if name not in paths]:
         raise ValueError(
             f"{file.path}: made for another model; this one has no layer {unknown[0]} ({len(unknown)} of "
             f"{len(file.layers)} are not here)."
         )
-    layers, convolutions = {}, []
-    for name, layer in file.layers.items():
-        module = modules[paths[name]]
-        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and layer.magnitude is None):
-            layers[paths[name]] = layer
-        elif isinstance(module, nn.Conv2d):
-            convolutions.append(name)
-        else:
+    for name in file.layers:
+        if not isinstance(module := modules[paths[name]], (nn.Linear, nn.Conv2d)):
             raise ValueError(f"{file.path}: {name} is a {type(module).__name__} here, not a linear layer.")
-    return {path: layers[path] for path in modules if path in layers}, convolutions
-
-
-def _in_words(text_encoder: int, convolutions: int) -> str:
-    counts = (text_encoder, "text encoder layer"), (convolutions, "convolution")
-    return " and ".join(f"{count} {kind}{'s' * (count != 1)}" for count, kind in counts if count)
+    layers = {paths[name]: layer for name, layer in file.layers.items()}
+    if len(layers) < len(file.layers):
+        raise ValueError(f"{file.path}: holds {len(file.layers) - len(layers)} layers twice, under two names.")
+    return {path: layers[path] for path in modules if path in layers}
 
 
 def _check_shape(file: LoraFile, path: str, layer: LoraLayer, weight: Tensor) -> None:
     found, wanted = (layer.up.shape[0], *layer.down.shape[1:]), tuple(weight.shape)
+    wanted = wanted[:2] if wanted[2:] == (1, 1) else wanted  # as LoraLayer has it
     if found != wanted:
         raise ValueError(
             f"{file.path}: made for another base model; it takes {path} for {found[1]} in, {found[0]} out, and here it "
@@ -101,7 +99,7 @@ def _check_shape(file: LoraFile, path: str, layer: LoraLayer, weight: Tensor) ->
 
 def _shortened(layer: LoraLayer) -> LoraLayer:
     """The same layer as two matrices, of a rank that its weight can have; some files have a larger one."""
-    down, up = layer.down.flatten(1), layer.up.flatten(1)
+    down, up = layer.down.flatten(1), layer.up
     if down.shape[0] > min(down.shape[1], up.shape[0]):
         down, up = (t.float() for t in balanced(down, up))
     return LoraLayer(down, up, layer.scale, layer.magnitude)
@@ -122,6 +120,6 @@ def _magnitude(file: LoraFile, layer: LoraLayer, weight: Tensor) -> Tensor:
     if DORA_DIVISOR not in file.metadata:
         return layer.magnitude
     # A file for ComfyUI, which divides by ||w_i|| where DoRA means ||w_i + dw_i||: its scales make up for that.
-    weight = weight.double().cpu()
+    weight = weight.double().cpu().flatten(1)
     changed = weight + layer.scale * (layer.up.double() @ layer.down.double())
     return layer.magnitude * (changed.norm(dim=1, keepdim=True) / weight.norm(dim=1, keepdim=True))

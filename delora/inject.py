@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from .config import AdapterConfig
+from .config import METHODS, AdapterConfig
 from .geometry import LayerGeometry, measure
-from .methods import METHODS, Method
+from .methods import Method
 from .products import f64
 
 CHILD = "adapters"
@@ -63,7 +63,8 @@ def _after(linear: nn.Linear, args: tuple, kwargs: dict, y0: Tensor) -> Tensor:
 def attach(model: nn.Module, config: AdapterConfig, *, seed: int = 0, name: str = "default") -> Adapter:
     """Adapts every linear layer of `model` whose name ends in one of `config.targets`; "*" means all of them.
 
-    Methods whose `kinds` say so sit on other layers too: `lora` on convolutions, `full` also on norms.
+    Methods whose `kinds` say so sit on other layers too: `lora` on convolutions, `full` also on norms; a DoRA on the
+    convolutions that `config.targets` names by their whole path.
 
     The model's own parameters are frozen (the adapter's `detach` gives back what they were) and its weights are never
     written. All methods but ETHER leave the model's output as it is, bit for bit, until the first training step. The
@@ -89,11 +90,15 @@ def attach(model: nn.Module, config: AdapterConfig, *, seed: int = 0, name: str 
 
 def find_linears(model: nn.Module, config: AdapterConfig) -> dict[str, nn.Linear]:
     """The layers that `config` means, by module path, in the model's order."""
-    kinds = METHODS[config.method].kinds
-    linears = {p: m for p, m in model.named_modules() if isinstance(m, kinds) and m.weight is not None}
+    kinds, named = METHODS[config.method].kinds, METHODS[config.method].named_kinds
 
     def ends(path: str, end: str) -> bool:
         return end in (ALL, path) or path.endswith(f".{end}")
+
+    def fits(path: str, module: nn.Module) -> bool:
+        return isinstance(module, kinds) or (path in config.targets and isinstance(module, named))
+
+    linears = {p: m for p, m in model.named_modules() if fits(p, m) and m.weight is not None}
 
     found = {path: m for path, m in linears.items() if any(ends(path, t) for t in config.targets)}
     for target in config.targets:

@@ -14,19 +14,16 @@ The matrices may carry a leading adapter dimension: methods write `dim=-1`, `dim
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .config import METHODS, AdapterConfig
 from .fused import AsGiven, Recipe, fusable, fused_add
 from .products import Factors, Update, add_product, f64, product
 
-if TYPE_CHECKING:
-    from .config import AdapterConfig
-
-METHODS: dict[str, type[Method]] = {}
 Made = TypeVar("Made")
 
 
@@ -53,6 +50,7 @@ class Method(nn.Module):
     own_rate: ClassVar[tuple[str, ...]] = ()  # parameters with a learning rate of their own
     turns_input: ClassVar[bool] = False  # whether x is turned before W reads it
     kinds: ClassVar[tuple[type[nn.Module], ...]] = (nn.Linear,)  # the layers it can sit on, linear in their weights
+    named_kinds: ClassVar[tuple[type[nn.Module], ...]] = ()  # and those it sits on where a target is their whole path
 
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__()

@@ -1,12 +1,12 @@
-"""A run's curves as plots: likeness, prompt following, how far it moved and how far it may, loss.
+"""A run's curves as plots: the three figures, how far it moved and how far it may, loss.
 
 Each curve of a run has a variant that takes its events, for callers that follow a run and have read them already.
 """
 
 from collections.abc import Sequence
 
+from evaluation.figures import CLEAN, FIGURES, FOLLOWS, LIKENESS, Figure
 from evaluation.plots import Series, line_plot
-from evaluation.recommend import OBEYS
 from evaluation.scorebook import ScoreBook
 from training.runs.run import Run
 
@@ -19,35 +19,55 @@ REACH = "usual reach, about limit / √r"
 Events = Sequence[dict]
 
 
-def likeness_plot(book: ScoreBook, mark: int | None = None, **size: int) -> str:
-    """DINO with its standard error against steps, between the base model and the real pictures' self-similarity.
+UNITS = {LIKENESS: "% ± standard error", FOLLOWS: "% of the base model", CLEAN: "% of the base model"}
+
+
+def figure_series(figure: Figure, book: ScoreBook, name: str = "adapter", colour: str = "") -> list[Series]:
+    """A figure of every save against steps, as one line; none where it cannot be measured.
+
+    The base model begins it, where it has the figure; likeness carries its standard error.
+    """
+    points = [(step, getattr(book.figures(step), figure.key)) for step in (0, *book.saves)]
+    points = tuple((step, value) for step, value in points if value is not None)
+    if len(points) < 1 + bool(book.saves):
+        return []
+    errors = ()
+    if figure is LIKENESS:
+        scale = 100 / (book.real["dino"] - book.base.dino)
+        errors = tuple(scale * scores.dino_stderr for scores in (book.base, *book.saves.values()))
+    return [Series(name, points, errors, colour=colour)]
+
+
+def figure_plot(figure: Figure, lines: list[Series], steps: Sequence[int], mark: int | None = None, **size: int) -> str:
+    """One of the three figures in percent, with what is asked for.
 
     Args:
+        lines: of `figure_series`.
+        steps: from the first of which to the last the line of what is asked for goes.
         mark: the step to mark, the recommended one.
         size: `width` and `height` of the plot.
     """
-    steps, saves = [0, *book.saves], [book.base, *book.saves.values()]
-    points = tuple((step, scores.dino) for step, scores in zip(steps, saves, strict=True))
-    lines = [
-        Series("adapter", points, tuple(scores.dino_stderr for scores in saves)),
-        _level("base model", book.base.dino, steps, "light"),
-    ]
-    lines += [_level("your pictures with one another", book.real["dino"], steps, "limit")] if book.real else []
-    return line_plot(lines, title="Likeness (DINO)", y_label="mean cosine ± standard error", **_mark(mark), **size)
+    ends = [min(steps), max(steps)]
+    levels = [_level("what we ask for", figure.asked, ends, "limit")]
+    if figure is LIKENESS:
+        levels.append(_level("your own pictures", 100.0, ends, "light"))
+    return line_plot(
+        [*lines, *levels], title=figure.title, y_label=UNITS[figure], showing=(0.0, 100.0), **_mark(mark), **size
+    )
 
 
-def prompt_plot(book: ScoreBook, mark: int | None = None, **size: int) -> str:
-    """CLIP-T in percent of the base model's against steps, and what is asked for."""
-    shares = [(step, scores.clip_t_share) for step, scores in book.saves.items() if scores.clip_t_share is not None]
-    points = ((0, 100.0), *((step, 100 * share) for step, share in shares))
-    return follows_plot([Series("adapter", points)], [0, *book.saves], **_mark(mark), **size)
+def figure_plots(
+    book: ScoreBook, mark: int | None = None, last: int = 0, name: str = "adapter", **size: int
+) -> list[str]:
+    """The plots of the three figures of one run, without those that cannot be measured.
 
-
-def follows_plot(lines: list[Series], steps: Sequence[int], **more) -> str:
-    """Prompt following in percent of the base model's, with what is asked for, on an axis that shows 90 to 100 %."""
-    asked = _level("what we ask for", 100 * OBEYS, [min(steps), max(steps)], "limit")
-    title, unit = "Follows the prompt (CLIP-T)", "% of the base model, at most 100"
-    return line_plot([*lines, asked], title=title, y_label=unit, showing=(90.0, 100.0), **more)
+    Args:
+        last: the step that the plots go to, where no save is there yet.
+        name: what the run's line is called.
+    """
+    steps = (0, last, *book.saves)
+    lines = ((figure, figure_series(figure, book, name)) for figure in FIGURES)
+    return [figure_plot(figure, drawn, steps, mark, **size) for figure, drawn in lines if drawn]
 
 
 def distance_plot(run: Run) -> str:

@@ -31,8 +31,8 @@ pipe("a red car in the snow", num_inference_steps=25, guidance_scale=3).images[0
 ![64 pictures of the validation set](sheets/world.webp)
 
 Objects are Microsoft's Fluent 3-D emoji (MIT) and, as drawings, Google's Noto glyphs (Apache-2.0); places are
-procedural (`training/pretrain/places.py`). Kept out of all training: {subjects} subjects to personalize on (in both
-styles), {pairs} (object, place) pairs, and the seeds of the validation set.
+procedural (`training/pretrain/toyworld/places.py`). Kept out of all training: {subjects} subjects to personalize on (in
+both styles), {pairs} (object, place) pairs, and the seeds of the validation set.
 
 ## What it draws
 The first 64 of the 500 prompts in `gate_prompts.json`, one picture each, no choosing:
@@ -43,7 +43,7 @@ The first 64 of the 500 prompts in `gate_prompts.json`, one picture each, no cho
 
 def write_card(home: Path) -> None:
     """Writes `home/README.md` from `home/gates.json` and `home/training.json`."""
-    from training.pretrain import world
+    from training.pretrain.toyworld import world
 
     figures = json.loads((home / "gates.json").read_text())
     training = json.loads((home / "training.json").read_text())

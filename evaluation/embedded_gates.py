@@ -22,8 +22,9 @@ from PIL import Image
 
 import assets
 from evaluation import encoders, gate_prompts
-from training.pretrain import probe, world
-from training.pretrain.places import PLACES
+from training.pretrain import probe
+from training.pretrain.toyworld import world
+from training.pretrain.toyworld.places import PLACES
 
 STEPS, GUIDANCE, BATCH = 25, 3.0, 20
 HELD_OUT_REAL = 2000  # real pictures of the Frechet distance's reference
@@ -73,7 +74,7 @@ def draw(pipe, entries: list[dict], batch: int = BATCH) -> list[Drawn]:
 
 def render(entries: list[dict]) -> list[Drawn]:
     """Real renders of the same prompts: what a perfect generator would get from the judge."""
-    from training.pretrain.sprites import can_be_recoloured, recoloured, sprite
+    from training.pretrain.toyworld.sprites import can_be_recoloured, recoloured, sprite
 
     out = []
     for entry in entries:

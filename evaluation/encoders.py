@@ -5,16 +5,37 @@ models of the same layouts that ship with the project and are the default. A sco
 the preprocessing that made it, so every encoder describes itself and that description is stored with its scores.
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import assets
 from training.errors import BadInput, MissingModel
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 EMBEDDED = "embedded"
 PAPER = {"dino": "facebook/dino-vits16", "clip": "openai/clip-vit-base-patch32"}
 BATCH = 32
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a judge sees in n pictures, float32 on the CPU.
+
+    Attributes:
+        vectors: (n, d), unit rows: what cosines are taken of.
+        layers: (n, 3, 2, w), class token and mean of the patch tokens after a third, two thirds and all of its blocks:
+            what is lost on the way to `vectors`, such as grain and sharpness.
+    """
+
+    vectors: Tensor
+    layers: Tensor
 
 
 class Encoder:
@@ -70,22 +91,30 @@ class Encoder:
             "sha256": self.fingerprint,
         }
 
-    def embed_images(self, images: list):
+    def embed_images(self, images: list) -> Tensor:
         """Unit vectors of pictures: list of n PIL images -> (n, d) float32 on the CPU."""
+        return self.see(images).vectors
+
+    def see(self, images: list) -> Seen:
+        """Vectors and layers of a list of n PIL images."""
         import torch
 
         if not images:
             raise BadInput("There are no pictures to score.", "Give at least one picture.", field="images")
-        rows = []
+        vectors, layers = [], []
+        tower = self._model.vision_model if self.kind == "clip" else self._model
         with torch.inference_mode():
             for start in range(0, len(images), BATCH):
                 batch = [image.convert("RGB") for image in images[start : start + BATCH]]
                 pixels = self._processor(images=batch, return_tensors="pt")["pixel_values"].to(self.device)
+                out = tower(pixels, output_hidden_states=True)
                 if self.kind == "clip":
-                    rows.append(self._model.visual_projection(self._model.vision_model(pixels).pooler_output))
+                    vectors.append(self._model.visual_projection(out.pooler_output))
                 else:
-                    rows.append(self._model(pixels).last_hidden_state[:, 0])  # (b, d): the class token, after its norm
-        return torch.nn.functional.normalize(torch.cat(rows).float(), dim=-1).cpu()
+                    vectors.append(out.last_hidden_state[:, 0])  # (b, d): the class token, after its norm
+                layers.append(_thirds(out.hidden_states))
+        unit = torch.nn.functional.normalize(torch.cat(vectors).float(), dim=-1)
+        return Seen(unit.cpu(), torch.cat(layers).float().cpu())
 
     def embed_texts(self, texts: list[str]):
         """Unit vectors of texts, CLIP only: list of n strings -> (n, d) float32 on the CPU."""
@@ -168,6 +197,18 @@ def _fingerprint(folder: Path) -> str:
         raise OSError("it has no model.safetensors")
     with weights.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def _thirds(states: tuple[Tensor, ...]) -> Tensor:
+    """Class token and mean patch token after a third, two thirds and all blocks: (b, 3, 2, w).
+
+    states: the embeddings and each block's output, (b, 1 + patches, w); of 12 blocks those after 4, 8 and 12.
+    """
+    import torch
+
+    blocks = len(states) - 1
+    kept = [states[max(1, blocks * third // 3)] for third in (1, 2, 3)]
+    return torch.stack([torch.stack([state[:, 0], state[:, 1:].mean(dim=1)], dim=1) for state in kept], dim=1)
 
 
 def _size_words(size: dict) -> str:

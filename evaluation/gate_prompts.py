@@ -20,8 +20,8 @@ FILE = ("embedded", "gate_prompts.json")
 
 def write() -> None:
     """Draws the prompts by seed and writes the list."""
-    from training.pretrain import world
-    from training.pretrain.sprites import COLOURS, can_be_recoloured, classes
+    from training.pretrain.toyworld import world
+    from training.pretrain.toyworld.sprites import COLOURS, can_be_recoloured, classes
 
     rng = np.random.default_rng(2025)
 

@@ -9,6 +9,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from training.atomic import write_bytes
 from training.errors import BadInput
+from training.subject.pictures import source
 
 KEY = "delora"
 
@@ -27,8 +28,12 @@ def write_picture(image: Image.Image, path: Path, facts: dict) -> None:
 def read_facts(path: Path) -> dict:
     """The facts a picture carries, {} for a picture of another origin. Raises BadInput where it cannot be read."""
     try:
-        with Image.open(path) as picture:
-            text = getattr(picture, "text", {}).get(KEY, "{}")
+        try:
+            with Image.open(path) as picture:
+                text = getattr(picture, "text", {}).get(KEY, "{}")
+        except ValueError:  # text larger than Pillow reads, so not ours
+            text = "{}"
+            Image.open(source(path)).close()
         facts = json.loads(text)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(f"{path.name} cannot be read as a picture.", "Take it out of the folder.") from error
@@ -40,7 +45,7 @@ def read_pictures(paths: list[Path]) -> list[Image.Image]:
     pictures = []
     for path in paths:
         try:
-            with Image.open(path) as picture:
+            with Image.open(source(path)) as picture:
                 pictures.append(picture.convert("RGB"))
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise BadInput(f"{path.name} cannot be read as a picture.", "Take it out of the folder.") from error

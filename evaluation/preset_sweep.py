@@ -1,4 +1,4 @@
-"""How the presets' learning rates were chosen: likeness and prompt following along training, for several rates.
+"""How the presets' learning rates were chosen: the three figures along training, for several rates.
 
     python -m evaluation.preset_sweep --out results/sweep --method delora --rates 0.005,0.01,0.02
 
@@ -13,33 +13,26 @@ import statistics
 from pathlib import Path
 
 from evaluation import samplesubjects
-from evaluation.subject_table import Study, finish, named_right
+from evaluation.figures import FIGURES
+from evaluation.subject_table import Study, finish
 from training.atomic import write_text
 from training.base import models
 
 SUBJECTS = "jeep,parrot"
 HEAD = (
-    "| method | learning rate | step | likeness | follows the prompt | names the place |",
+    f"| method | learning rate | step | {' | '.join(figure.name for figure in FIGURES)} |",
     "|---|---|---|---|---|---|",
 )
 
 
 def curve(study: Study, subject, method: str, base) -> dict[int, dict[str, float]]:
-    """One run's figures by step: likeness in percent, and what is kept of the base model's CLIP-T and place accuracy.
-
-    NaN where the base model's own figure is not above 0.
-    """
+    """One run's three figures in percent by step; NaN where one cannot be measured."""
     run = study.run_of(subject, method)
-    scorer = finish(run, base, study.data)
-    scores, clip = run.scores(), scorer.judge.clip
-    place = named_right(run, 0, clip, subject)["place"]
+    finish(run, base, study.data)
+    told = {int(step): save["figures"] for step, save in run.scores()["saves"].items()}
     return {
-        int(step): {
-            "likeness": scores["saves"][step]["likeness"],
-            "follows": scores["saves"][step]["clip_t_share"] or math.nan,
-            "place": named_right(run, int(step), clip, subject)["place"] / place if place else math.nan,
-        }
-        for step in scores["saves"]
+        step: {f.key: math.nan if figures[f.key] is None else figures[f.key] for f in FIGURES}
+        for step, figures in told.items()
     }
 
 
@@ -47,11 +40,8 @@ def rows(method: str, rate: float, curves: list[dict[int, dict[str, float]]]) ->
     """The table's lines of one rate: means over the subjects at each save."""
     out = []
     for step in sorted(curves[0]):
-        mean = {key: statistics.fmean(c[step][key] for c in curves) for key in curves[0][step]}
-        out.append(
-            f"| {method} | {rate:g} | {step} | {mean['likeness']:.0f} % | {100 * mean['follows']:.0f} % "
-            f"| {100 * mean['place']:.0f} % |"
-        )
+        means = (statistics.fmean(curve[step][figure.key] for curve in curves) for figure in FIGURES)
+        out.append(f"| {method} | {rate:g} | {step} | {' | '.join(f'{mean:.0f} %' for mean in means)} |")
     return out
 
 

@@ -1,4 +1,4 @@
-"""What a model is asked when it is judged: the benchmark's prompts, the toy world's, and what CLIP-T is centred with.
+"""What a model is asked when it is judged: the benchmark's prompts, the toy world's, and what each is told from.
 
 A prompt holds the placeholder `{subject}`. It stands for "sks dog" when an adapter draws, and for "dog" when the base
 model draws and when CLIP-T reads the prompt (the rare token means nothing to CLIP).
@@ -6,10 +6,13 @@ model draws and when CLIP-T reads the prompt (the rare token means nothing to CL
 
 import functools
 import json
+import re
+from dataclasses import dataclass
 
 import assets
-from training.spec import PLACEHOLDER
+from training.spec import PLACEHOLDER, fill
 
+PICTURE_WORDS = frozenset("photo photograph picture drawing painting".split())  # they say nothing of a place
 FUNCTION_WORDS = frozenset("a an the of on in at with to by and its it over under near from front".split())
 
 
@@ -22,14 +25,14 @@ def benchmark(kind: str) -> tuple[str, ...]:
 
 def places(shown: tuple[str, ...] = ()) -> dict[str, str]:
     """The embedded world's places by name, each with the phrase that captions use, without those `shown` already."""
-    from training.pretrain.world import PLACES
+    from training.pretrain.toyworld.world import PLACES
 
     return {place.name: place.phrases[0] for place in PLACES if place.name not in shown}
 
 
 def classes() -> tuple[str, ...]:
     """The kinds of things the embedded world knows."""
-    from training.pretrain.world import CLASSES
+    from training.pretrain.toyworld.world import CLASSES
 
     return CLASSES
 
@@ -40,24 +43,41 @@ def in_places(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"a {PLACEHOLDER} {known[name]}" for name in names)
 
 
-def others(prompt: str, embedded: bool) -> list[str]:
-    """The prompts whose mean cosine is taken off a picture's cosine with `prompt` (see `evaluation.subject`).
+@dataclass(frozen=True)
+class Contrast:
+    """The prompts that a picture's own prompt is told from.
 
-    For photographs: prompts about other things, that share no content word with it. In the embedded world: the same
-    thing in the other places. Its small CLIP knows a kind by a few drawings and holds a new subject for less of its
-    kind however well the prompt is followed; what remains is whether the place is the one that was asked for. (Real
-    pictures of the sample subjects in the places asked for get 1.07 to 1.66 times what the base model's kinds get;
-    with prompts about other things they got 0.33 to 1.)
+    Attributes:
+        elsewhere: the same thing in other places; empty where the prompt names none.
+        things: other things in the same place; empty where the prompt does not name the class word.
     """
+
+    elsewhere: tuple[str, ...]
+    things: tuple[str, ...]
+
+
+def contrast(prompt: str, class_word: str, embedded: bool) -> Contrast:
+    """What to tell `prompt` from, in the embedded world or among photographs.
+
+    "Place" is all that the prompt says besides the thing: "wearing a red hat" is one too. Among photographs the other
+    places are the benchmark's, without those that share a content word with the prompt. Where `prompt` does not hold
+    `class_word`, the whole of it counts as place, told from captions of quite other things.
+    """
+    template = _template(prompt, class_word)
     if embedded:
-        return elsewhere(prompt)
-    words = _content(prompt)
-    return [text for text in _listed("unrelated") if not words & _content(text)]
+        return Contrast(tuple(elsewhere(prompt)), _others(template, class_word, classes()))
+    if not template:
+        words = _content(prompt)
+        return Contrast(tuple(text for text in _listed("unrelated") if not words & _content(text)), ())
+    words = _content(template) - {PLACEHOLDER} - PICTURE_WORDS
+    places = dict.fromkeys((*benchmark("objects"), *benchmark("live"))) if words else ()
+    other = tuple(fill(text, class_word) for text in places if not words & _content(text))
+    return Contrast(other, _others(template, class_word, _listed("things")))
 
 
 def elsewhere(prompt: str) -> list[str]:
-    """`prompt` in all the other places of the embedded world; in all of them where it names none."""
-    from training.pretrain.world import PLACES
+    """`prompt` in all the other places of the embedded world; none where it names no place."""
+    from training.pretrain.toyworld.world import PLACES
 
     for place in PLACES:
         for phrase in place.phrases:
@@ -65,7 +85,21 @@ def elsewhere(prompt: str) -> list[str]:
                 start = prompt.lower().index(phrase)
                 before, after = prompt[:start], prompt[start + len(phrase) :]
                 return [f"{before}{other.phrases[0]}{after}" for other in PLACES if other != place]
-    return [f"{prompt} {place.phrases[0]}" for place in PLACES]
+    return []
+
+
+def _template(prompt: str, class_word: str) -> str:
+    """The prompt with the placeholder for its class word ("an owl here" -> "a {subject} here"); "" without one."""
+    if not class_word.strip():
+        return ""
+    found, count = re.subn(rf"\b{re.escape(class_word.strip())}\b", PLACEHOLDER, prompt, count=1, flags=re.IGNORECASE)
+    return found.replace(f"an {PLACEHOLDER}", f"a {PLACEHOLDER}") if count else ""
+
+
+def _others(template: str, class_word: str, things: tuple[str, ...]) -> tuple[str, ...]:
+    if not template:
+        return ()
+    return tuple(fill(template, thing) for thing in things if thing.lower() != class_word.strip().lower())
 
 
 def _content(text: str) -> set[str]:

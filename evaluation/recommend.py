@@ -1,14 +1,21 @@
-"""Which save to take: the earliest one that is as good as the best one within what 16 pictures can tell.
+"""Which save to take, and whether training has destroyed what it had: both from the three figures.
 
-A plain maximum over 16 pictures follows noise. The rule: among the saves whose CLIP-T is at least 95 % of the base
-model's, find the best DINO; take the earliest save within one standard error of it.
+A plain maximum over 16 pictures follows noise. The rule: among the saves that are clean pictures and follow the prompt
+(`evaluation.figures` says how much is asked), find the best DINO; take the earliest save within one standard error of
+it.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from evaluation.subject import Scores, likeness
+from dataclasses import asdict, dataclass
 
-OBEYS = 0.95
+from evaluation.figures import CLEAN, FOLLOWS, LIKENESS, Figures, figures
+from evaluation.scores import Scores
+
+UNKNOWN = (
+    "The judges know nothing of pictures like these: they learned from the built-in model's toy world alone. So no "
+    "save is recommended, and only whether the pictures are still clean is told."
+)
 
 
 @dataclass(frozen=True)
@@ -19,21 +26,58 @@ class Recommendation:
         step: the recommended step, or None where no save qualifies.
         reason: the sentences the page and the command line show.
         ties: later qualifying saves within the same standard error, in order.
-        instead: where no save obeys enough to be recommended, the one that ignores least of the prompt.
+        instead: where no save is recommended, the one that lacks least.
+        because: what `instead` has over the other saves, in few words.
+        collapsed: the step from which on no save is a clean picture any more, or None while the newest one is.
+        last_good: the last save before that which was clean and followed the prompt, if there is one.
+        warning: the sentences for a collapse, or empty.
     """
 
     step: int | None
     reason: str
     ties: tuple[int, ...] = ()
     instead: int | None = None
+    because: str = ""
+    collapsed: int | None = None
+    last_good: int | None = None
+    warning: str = ""
 
     def to_dict(self) -> dict:
         """Ready for JSON."""
-        return {"step": self.step, "reason": self.reason, "ties": list(self.ties), "instead": self.instead}
+        return {**asdict(self), "ties": list(self.ties)}
+
+
+@dataclass(frozen=True)
+class _Save:
+    """A save's step, scores and figures."""
+
+    step: int
+    scores: Scores
+    figures: Figures
+
+    @property
+    def is_clean(self) -> bool:
+        return self.figures.clean >= CLEAN.asked
+
+    @property
+    def obeys(self) -> bool:
+        """Follows the prompt; a save without a figure for it is not held to one."""
+        return self.figures.follows is None or self.figures.follows >= FOLLOWS.asked
+
+    def is_alike(self, base: Scores) -> bool:
+        """Looks more like the subject than the base does, by more than the spread; and so much as is asked."""
+        enough = self.figures.likeness is None or self.figures.likeness >= LIKENESS.asked
+        return enough and self.scores.dino - base.dino > self.scores.dino_stderr
 
 
 def recommend(
-    scores: dict[int, Scores], base: Scores, *, subject: str, real_dino: float | None = None, first_save: int = 0
+    scores: dict[int, Scores],
+    base: Scores,
+    *,
+    subject: str,
+    real: dict[str, float] | None = None,
+    known: bool = True,
+    first_save: int = 0,
 ) -> Recommendation:
     """Apply the rule to the saves' scores.
 
@@ -41,53 +85,77 @@ def recommend(
         scores: step -> scores of that save (step 0, the base model, does not take part).
         base: the base model's scores with the class word alone.
         subject: the subject's name for the words.
-        real_dino: the real pictures' self-similarity, for the percent.
+        real: the real pictures' similarity among themselves (`dino`, `clip_i`), for the percents.
+        known: whether the judges know pictures like the subject's.
         first_save: the step at which the first scores will come, for the words while waiting.
     """
-    saves = {step: scores[step] for step in sorted(scores) if step > 0}
+    saves = [_Save(step, scores[step], figures(scores[step], base, real, known)) for step in sorted(scores) if step > 0]
     if not saves:
         return Recommendation(None, f"No recommendation yet; the first scores come at step {first_save}.")
-    alike = {step: s for step, s in saves.items() if s.dino - base.dino > s.dino_stderr}
+    end = _collapse(saves)
+    clean = [save for save in saves if save.is_clean]
+    if not clean:
+        best = max(saves, key=lambda save: save.figures.clean)
+        reason = (
+            f"No save is a clean picture ({CLEAN.name.lower()} {best.figures.clean:.0f} % at best; we ask for "
+            f"{CLEAN.asked:.0f} %). Train again with a lower learning rate."
+        )
+        return Recommendation(None, reason, instead=best.step, because="cleanest", **end)
+    if not known:
+        return Recommendation(None, UNKNOWN, instead=clean[-1].step, because="last clean save", **end)
+    alike = [save for save in clean if save.is_alike(base)]
     if not alike:
-        return Recommendation(
-            None,
-            f"No save looks more like {subject} than the base model does. "
-            "Try thorough, another kind word, or clearer pictures.",
+        reason = (
+            f"No {'clean ' if len(clean) < len(saves) else ''}save looks clearly more like {subject} than the base "
+            "model does. Try thorough, another kind word, or clearer pictures."
         )
-    obeying = {step: s for step, s in alike.items() if _share(s, base) >= OBEYS}
+        return Recommendation(None, reason, **end)
+    obeying = [save for save in alike if save.obeys]
     if not obeying:
-        least = max(alike, key=lambda step: _share(alike[step], base))
-        return Recommendation(
-            None,
-            f"Every save that looks like {subject} ignores part of the prompt. Step {least} ignores least.",
-            instead=least,
-        )
-    best = max(obeying.values(), key=lambda s: s.dino)
-    within = [step for step, s in obeying.items() if s.dino >= best.dino - best.dino_stderr]
-    step, ties = within[0], tuple(within[1:])
-    return Recommendation(step, _words(step, ties, saves[step], base, subject, real_dino), ties)
+        least = max(alike, key=lambda save: save.figures.follows)
+        reason = f"Every save that looks like {subject} ignores part of the prompt. Step {least.step} ignores least."
+        return Recommendation(None, reason, instead=least.step, because="ignores least of the prompt", **end)
+    best = max((save.scores for save in obeying), key=lambda s: s.dino)
+    first, *others = [save for save in obeying if save.scores.dino >= best.dino - best.dino_stderr]
+    ties = tuple(save.step for save in others)
+    return Recommendation(first.step, _words(first, ties, base, subject, real), ties, **end)
 
 
-def _share(scores: Scores, base: Scores) -> float:
-    """What is kept of the base's CLIP-T; all of it where that is not positive, since such a base follows no prompt."""
-    return min(scores.clip_t / base.clip_t, 1.0) if base.clip_t > 0 else 1.0
+def _collapse(saves: list[_Save]) -> dict:
+    """`collapsed`, `last_good` and `warning` where the newest saves are no clean pictures any more."""
+    first = None
+    for save in reversed(saves):
+        if save.is_clean:
+            break
+        first = save
+    if first is None:
+        return {}
+    good = [save.step for save in saves if save.step < first.step and save.is_clean and save.obeys]
+    told = (
+        f"Training has destroyed the pictures: since step {first.step} they are not clean any more "
+        f"({CLEAN.name.lower()} {saves[-1].figures.clean:.0f} %; we ask for {CLEAN.asked:.0f} %). "
+    )
+    told += f"It was last good at step {good[-1]}." if good else "No save before was good: use a lower learning rate."
+    return {"collapsed": first.step, "last_good": good[-1] if good else None, "warning": told}
 
 
-def _words(
-    step: int, ties: tuple[int, ...], scores: Scores, base: Scores, subject: str, real_dino: float | None
-) -> str:
-    percent = likeness(scores.dino, base.dino, real_dino)
-    if percent is None:
-        figure = f"DINO {scores.dino:.3f} ± {scores.dino_stderr:.3f}"
+def _words(save: _Save, ties: tuple[int, ...], base: Scores, subject: str, real: dict[str, float] | None) -> str:
+    scores, told = save.scores, save.figures
+    if told.likeness is None:
+        alike = f"DINO {scores.dino:.3f} ± {scores.dino_stderr:.3f}"
     else:
-        spread = 100 * scores.dino_stderr / (real_dino - base.dino)
-        figure = f"{percent:.0f} ± {spread:.0f} %"
+        alike = f"{told.likeness:.0f} ± {100 * scores.dino_stderr / (real['dino'] - base.dino):.0f} %"
+    follows = "" if told.follows is None else f"still follows the prompt ({_asked(told.follows, FOLLOWS.asked)}) and "
     words = (
-        f"Recommended: step {step}. The earliest save that looks as much like {subject} as the best one, "
-        f"within the spread of {scores.pictures} test pictures ({figure}), and still follows the prompt "
-        f"({100 * _share(scores, base):.0f} %; we ask for {100 * OBEYS:.0f} %). "
+        f"Recommended: step {save.step}. The earliest save that looks as much like {subject} as the best one, within "
+        f"the spread of {scores.pictures} test pictures ({alike}), {follows}is a clean picture "
+        f"({_asked(told.clean, CLEAN.asked)}). "
     )
     if ties:
         named = ", ".join(str(tie) for tie in ties)
         words += f"Within that spread, step{'s' if len(ties) > 1 else ''} {named} did as well. "
     return words + "It is a measurement, not taste: take another if you like its pictures better."
+
+
+def _asked(percent: float, asked: float) -> str:
+    return f"{percent:.0f} %; we ask for {asked:.0f} %"

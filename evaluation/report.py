@@ -2,12 +2,14 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 from evaluation import curves
+from evaluation.figures import FIGURES
 from evaluation.pictures import read_pictures
-from evaluation.scorebook import ScoreBook
+from evaluation.scorebook import OtherJudges, ScoreBook
 from training.atomic import write_text
 from training.runs.run import Run
 
@@ -29,20 +31,20 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; }
 
 def write_report(run: Run, path: Path) -> Path:
     """Write the report of `run` to `path`. A run without scores yet gets what there is."""
-    scores = run.scores()
-    book = ScoreBook.from_dict(scores) if scores else None
-    reason = scores["recommendation"]["reason"] if scores else "No scores yet."
     spec, state = run.spec, run.state()
+    book, reason = _book(run)
+    warning = book.recommend(spec.name).warning if book else ""
     parts = [
         f"<h1>{escape(spec.name)}</h1>",
         f'<p class="quiet">{escape(run.id)} · {escape(state.name)}, step {state.step} of {spec.steps} · '
         f"{escape(spec.adapter.method)} on {escape(spec.base)} · write “{escape(spec.subject)}” in prompts</p>",
+        f"<p><strong>{escape(warning)}</strong></p>" if warning else "",
         f"<p>{escape(reason)}</p>",
         f'<p class="quiet">{escape(book.note)}</p>' if book and book.note else "",
         f'<h2>Your pictures</h2><div class="own">{_images(run.pictures())}</div>',
         _film_strip(run, book),
         _plots(run, book),
-        _table(book) if book else "",
+        _table(book, spec.class_word) if book else "",
         _settings(run),
     ]
     write_text(
@@ -55,11 +57,20 @@ def write_report(run: Run, path: Path) -> Path:
     return path
 
 
+def _book(run: Run) -> tuple[ScoreBook | None, str]:
+    """The run's scores, and what they recommend; or None, and why there are none to show."""
+    scores = run.scores()
+    if not scores:
+        return None, "No scores yet."
+    try:
+        book = ScoreBook.from_dict(scores)
+    except OtherJudges as error:
+        return None, str(error)
+    return book, book.recommend(run.spec.name).reason
+
+
 def _plots(run: Run, book: ScoreBook | None) -> str:
-    plots = []
-    if book:
-        best = book.recommend(run.spec.name).step
-        plots = [curves.likeness_plot(book, best), curves.prompt_plot(book, best)]
+    plots = curves.figure_plots(book, book.recommend(run.spec.name).step) if book else []
     plots += [curves.distance_plot(run), curves.loss_plot(run)]
     cells = "".join(f"<div>{plot}</div>" for plot in plots)
     return f'<h2>Curves</h2><div class="plots">{cells}</div><p>{escape(curves.limit_words(run))}</p>'
@@ -87,24 +98,28 @@ def _film_strip(run: Run, book: ScoreBook | None) -> str:
     )
 
 
-def _table(book: ScoreBook) -> str:
-    def row(name: str, dino, clip_i, plain="", share="", likeness="") -> str:
-        cells = [f"{v:.3f}" if isinstance(v, float) else v for v in (dino, clip_i, plain)] + [share, likeness]
+def _table(book: ScoreBook, kind: str) -> str:
+    def row(name: str, told: Sequence[float | None], plain: Sequence[float | None]) -> str:
+        cells = ["–" if value is None else f"{value:.0f} %" for value in told]
+        cells += ["–" if value is None else f"{value:.3f}" for value in plain]
         return f"<tr><td>{escape(name)}</td>{''.join(f'<td class=n>{cell}</td>' for cell in cells)}</tr>"
 
-    rows = [row("base model", book.base.dino, book.base.clip_i, book.base.clip_t_plain, "100 %", "0 %")]
-    for step, s in book.saves.items():
-        percent = book.likeness(step)
-        share = "" if s.clip_t_share is None else f"{100 * s.clip_t_share:.0f} %"
-        told = "" if percent is None else f"{percent:.0f} %"
-        rows.append(row(f"step {step}", s.dino, s.clip_i, s.clip_t_plain, share, told))
+    rows = []
+    for step, scores in {0: book.base, **book.saves}.items():
+        told = book.figures(step)
+        percents = [getattr(told, figure.key) for figure in FIGURES]
+        rows.append(
+            row(f"step {step}" if step else "base model", percents, (scores.dino, scores.clip_i, scores.clip_t))
+        )
     if book.real:
-        rows.append(row("your pictures", book.real["dino"], book.real["clip_i"], likeness="100 %"))
+        whole = (100.0 if book.known else None, None, None)
+        rows.append(row("your pictures", whole, (book.real["dino"], book.real["clip_i"], None)))
     judges = "; ".join(f"{kind.upper()}: {d['name']} ({d['preprocessing']})" for kind, d in book.base.encoders.items())
-    names = ("", "DINO", "CLIP-I", "CLIP-T", "follows the prompt", "likeness")
+    names = ("", *(figure.name for figure in FIGURES), "DINO", "CLIP-I", "CLIP-T")
     head = "".join(f"<th>{name}</th>" for name in names)
+    meaning = "".join(f"<p>{escape(figure.explained(kind))}</p>" for figure in FIGURES)
     return (
-        f'<h2>Scores</h2><div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+        f'<h2>Scores</h2>{meaning}<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
         f'<p class="quiet">{book.base.pictures} pictures a row. {escape(judges)}.</p>'
     )
 

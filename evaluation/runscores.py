@@ -5,7 +5,7 @@ from pathlib import Path
 
 from evaluation import encoders, prompts
 from evaluation.pictures import read_pictures
-from evaluation.scorebook import ScoreBook
+from evaluation.scorebook import ScoreBook, is_current
 from evaluation.subject import Judge
 from training.runs.run import Run
 
@@ -50,7 +50,8 @@ class RunScorer:
             encoders.load("dino", dino, data, device),
             encoders.load("clip", clip, data, device),
             read_pictures(run.pictures()),
-            functools.partial(prompts.others, embedded=embedded),
+            functools.partial(prompts.contrast, class_word=self.spec.class_word, embedded=embedded),
+            lambda: self._drawn(0),
         )
 
     def update(self) -> ScoreBook:
@@ -58,15 +59,15 @@ class RunScorer:
         book = self._book()
         for step in drawn_steps(self.run):
             if step > 0 and step not in book.saves:
-                book = book.with_save(step, self.judge.score(self._drawn(step), self._prompts(), book.base))
+                book = book.with_save(step, self.judge.score(self._drawn(step), self._prompts()))
         self.run.write_scores(book.to_dict(self.spec.name))
         return book
 
     def _book(self) -> ScoreBook:
-        """The run's book, or a new one where there is none or other judges made it."""
+        """The run's book, or a new one where there is none or other judges made it, older ones included."""
         document = self.run.scores()
         judges = {"dino": self.judge.dino.describe(), "clip": self.judge.clip.describe()}
-        if document is not None and _same(document["encoders"], judges):
+        if document is not None and is_current(document) and _same(document["encoders"], judges):
             return ScoreBook.from_dict(document)
         return ScoreBook(
             base=self.judge.score(self._drawn(0), self._prompts()),
@@ -74,6 +75,7 @@ class RunScorer:
             prompts=self.spec.sample.prompts,
             seeds=self.spec.sample.seeds,
             note=self.note,
+            strangeness=self.judge.strangeness,
         )
 
     def _drawn(self, step: int) -> list:

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 
+from evaluation.figures import FIGURES, Figures, figures
 from evaluation.recommend import Recommendation, recommend
-from evaluation.subject import Scores, likeness
+from evaluation.scores import Scores
+from evaluation.strangeness import STRANGE
+from training.errors import BadInput
 
-VERSION = 1
+VERSION = 2  # 1: a judge that could not see whether a picture is clean, and of a prompt saw the place alone
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class ScoreBook:
         prompts: the prompts scored, with their placeholder.
         saves: step -> scores.
         note: what a reader must know about the judges, or empty.
+        strangeness: of the real pictures to the judges, see `evaluation.strangeness`; None for judges of everything.
     """
 
     base: Scores
@@ -26,41 +30,51 @@ class ScoreBook:
     seeds: tuple[int, ...]
     saves: dict[int, Scores] = field(default_factory=dict)
     note: str = ""
+    strangeness: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether the judges know pictures like the subject's."""
+        return self.strangeness is None or self.strangeness <= STRANGE
 
     def with_save(self, step: int, scores: Scores) -> "ScoreBook":
         """The book with one more save in it."""
         return replace(self, saves=dict(sorted({**self.saves, step: scores}.items())))
 
-    def likeness(self, step: int) -> float | None:
-        """Likeness of a save in percent (step 0 is the base, 0 %); None where there is no scale."""
-        scores = self.base if step == 0 else self.saves[step]
-        return likeness(scores.dino, self.base.dino, self.real and self.real["dino"])
+    def figures(self, step: int) -> Figures:
+        """The three figures of a save; step 0 is the base model."""
+        return figures(self.base if step == 0 else self.saves[step], self.base, self.real, self.known)
 
     def recommend(self, subject: str, first_save: int = 0) -> Recommendation:
         """The rule of `evaluation.recommend` on this book."""
-        real = self.real and self.real["dino"]
-        return recommend(self.saves, self.base, subject=subject, real_dino=real, first_save=first_save)
+        return recommend(
+            self.saves, self.base, subject=subject, real=self.real, known=self.known, first_save=first_save
+        )
 
     def to_dict(self, subject: str) -> dict:
-        """The document of scores.json: all scores, each save's likeness, the recommendation in words."""
-        saves = {str(step): {**s.to_dict(), "likeness": self.likeness(step)} for step, s in self.saves.items()}
+        """The document of scores.json: all scores, each save's figures in percent, the recommendation in words."""
+        saves = {str(step): self._told(step, scores) for step, scores in self.saves.items()}
         return {
             "version": VERSION,
             "prompts": list(self.prompts),
             "seeds": list(self.seeds),
             "encoders": self.base.encoders,
             "note": self.note,
+            "strangeness": self.strangeness,
             "real": self.real,
-            "base": self.base.to_dict(),
+            "base": self._told(0, self.base),
             "saves": saves,
             "recommendation": self.recommend(subject).to_dict(),
         }
 
+    def _told(self, step: int, scores: Scores) -> dict:
+        return {**scores.to_dict(), "figures": self.figures(step).to_dict()}
+
     @classmethod
     def from_dict(cls, document: dict) -> "ScoreBook":
-        """The book in a scores.json. Raises ValueError for one that another version wrote."""
-        if document.get("version") != VERSION:
-            raise ValueError(f"scores.json: version {document.get('version')} is not {VERSION}. Score the run again.")
+        """The book in a scores.json. Raises OtherJudges for one that another version wrote."""
+        if not is_current(document):
+            raise OtherJudges(document.get("version"))
         return cls(
             base=Scores.from_dict(document["base"]),
             real=document["real"],
@@ -68,4 +82,40 @@ class ScoreBook:
             seeds=tuple(document["seeds"]),
             saves={int(step): Scores.from_dict(values) for step, values in document["saves"].items()},
             note=document["note"],
+            strangeness=document["strangeness"],
         )
+
+
+class OtherJudges(BadInput):
+    """Scores that another version of this program made, whose figures mean something else."""
+
+    def __init__(self, version):
+        older = not isinstance(version, int) or version < VERSION
+        super().__init__(
+            f"These scores were made by {'older' if older else 'newer'} judges and cannot be compared with today's.",
+            "Make them again: delora score RUN." if older else "Read them with the newer version of this program.",
+            field="scores",
+        )
+
+
+def is_current(document: dict) -> bool:
+    """Whether a scores.json was made by today's judges."""
+    return document.get("version") == VERSION
+
+
+def brief(document: dict | None) -> dict:
+    """What a list says of a run's scores.json; None before the first.
+
+    Returns:
+        recommended (the save, or None) with its likeness, follows and clean in percent, collapsed (see
+        `Recommendation`), and older_judges: whether the scores were made by such and say nothing today.
+    """
+    told = {"recommended": None, **{figure.key: None for figure in FIGURES}, "collapsed": None, "older_judges": False}
+    if document is None:
+        return told
+    if not is_current(document):
+        return {**told, "older_judges": True}
+    advice = document["recommendation"]
+    if step := advice["step"]:
+        told |= {figure.key: document["saves"][str(step)]["figures"][figure.key] for figure in FIGURES}
+    return {**told, "recommended": step, "collapsed": advice["collapsed"]}

@@ -1,60 +1,22 @@
-"""Subject scores: how much generated pictures look like the subject, and how well they follow their prompts.
+"""Subject scores: what DINO and CLIP see in pictures, beside the subject's own pictures and the pictures' prompts.
 
-DINO and CLIP-I are mean cosines over all pairs (generated picture, real picture), as in the paper. CLIP-T is the cosine
-of a picture with its prompt without the rare token. A small CLIP gives every pair a large common offset, so the share
-against the base model is taken after subtracting each picture's mean cosine with other prompts (`prompts.others`); the
-plain figure stands beside it.
+DINO and CLIP-I are mean cosines over all pairs (generated picture, real picture), and CLIP-T is the cosine of a picture
+with its prompt without the rare token, as in the paper. A small CLIP gives every pair a large common offset, and a
+shuffled picture still has the colours of its place. So a prompt is also taken apart: `place` is its cosine less the
+mean cosine with the same thing in other places, `thing` less that with other things in the same place
+(`prompts.contrast`). `clean` is `cleanness.Cleanness`. The percents that people see are made in `evaluation.figures`.
 """
 
+import functools
 import statistics
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
 from math import sqrt
 
+from evaluation.cleanness import Cleanness
 from evaluation.encoders import Encoder
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What one set of pictures scored.
-
-    Attributes:
-        dino, clip_i: mean cosine over all pairs (generated, real); None where there are no real pictures.
-        clip_t: mean centred cosine of picture and prompt.
-        clip_t_plain: the same without centring.
-        clip_t_share: how much of the base model's clip_t is kept, at most 1 (a judge that sees less of its kind in a
-            subject gives more to the rest of the prompt); None where no base was given or its clip_t is not positive.
-        dino_stderr: standard error of `dino` over the pictures.
-        per_image: `dino`, `clip_i`, `clip_t`, `clip_t_plain`, each a list with one number a picture.
-        encoders: name, preprocessing and weight hash of `dino` and `clip`.
-    """
-
-    dino: float
-    clip_i: float
-    clip_t: float
-    clip_t_plain: float
-    clip_t_share: float | None
-    dino_stderr: float
-    pictures: int
-    per_image: dict[str, list[float]] = field(repr=False)
-    encoders: dict[str, dict[str, str]] = field(repr=False)
-
-    def to_dict(self) -> dict:
-        """Plain numbers and lists, ready for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "Scores":
-        """The reverse of `to_dict`; entries that are not scores (a step, say) are left aside."""
-        return cls(**{f.name: values[f.name] for f in fields(cls)})
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Zero-shot naming by CLIP: the share of pictures named right, and what each was called."""
-
-    share: float
-    named: tuple[str, ...]
+from evaluation.prompts import Contrast
+from evaluation.scores import Scores
+from evaluation.strangeness import STRANGE, strangeness
 
 
 class Judge:
@@ -62,38 +24,54 @@ class Judge:
 
     Args:
         real_pictures: the subject's own pictures (PIL), at least one.
-        others: from a prompt to those that its CLIP-T is centred with.
+        contrast: from a prompt to those that it is told from.
+        base_pictures: the base model's pictures, which count as clean; asked for when the first picture is scored.
+
+    Attributes:
+        strangeness: see `evaluation.strangeness`, of the real pictures.
+        base_pictures: as the argument; may be set until the first picture is scored.
     """
 
-    def __init__(self, dino: Encoder, clip: Encoder, real_pictures: list, others: Callable[[str], list[str]]):
-        self.dino, self.clip, self.others = dino, clip, others
-        self._real = {"dino": dino.embed_images(real_pictures), "clip": clip.embed_images(real_pictures)}  # (m, d)
+    def __init__(
+        self,
+        dino: Encoder,
+        clip: Encoder,
+        real_pictures: list,
+        contrast: Callable[[str], Contrast],
+        base_pictures: Callable[[], list] = list,
+    ):
+        self.dino, self.clip, self.contrast = dino, clip, contrast
+        self._pictures, self.base_pictures = real_pictures, base_pictures
+        seen = dino.see(real_pictures)
+        self.strangeness = strangeness(dino, seen.layers)
+        self._real = {"dino": seen.vectors, "clip": clip.embed_images(real_pictures)}  # (m, d)
         self._texts: dict[str, object] = {}
 
-    def score(self, images: list, prompts: list[str], base: Scores | None = None) -> Scores:
-        """Score `images` (n PIL pictures) against the real pictures and against their `prompts` (n, without token).
+    @property
+    def known(self) -> bool:
+        """Whether the judges know pictures like the real ones."""
+        return self.strangeness is None or self.strangeness <= STRANGE
 
-        Args:
-            base: the base model's scores, for `clip_t_share`.
-        """
+    @functools.cached_property
+    def cleanness(self) -> Cleanness:
+        """The judge of clean pictures: the base model's and the subject's own are clean, if they are of one world."""
+        base = self.base_pictures()
+        return Cleanness(self.dino, self.clip, base + self._pictures if self.known or not base else base)
+
+    def score(self, images: list, prompts: list[str]) -> Scores:
+        """Score `images` (n PIL pictures) against the real pictures and their `prompts` (n, without token)."""
         if len(images) != len(prompts):
             raise ValueError(f"{len(images)} pictures came with {len(prompts)} prompts; each picture needs its own.")
-        seen_by_clip = self.clip.embed_images(images)  # (n, d)
+        by_dino, by_clip = self.dino.see(images), self.clip.see(images)
+        told = [self._told(picture, prompt) for picture, prompt in zip(by_clip.vectors, prompts, strict=True)]
         per_image = {
-            "dino": mean_cosines(self.dino.embed_images(images), self._real["dino"]),
-            "clip_i": mean_cosines(seen_by_clip, self._real["clip"]),
-            "clip_t": [],
-            "clip_t_plain": [],
+            "dino": mean_cosines(by_dino.vectors, self._real["dino"]),
+            "clip_i": mean_cosines(by_clip.vectors, self._real["clip"]),
+            **{name: [each[name] for each in told] for name in ("clip_t", "place", "thing")},
+            "clean": self.cleanness.of(by_dino, by_clip),
         }
-        for picture, prompt in zip(seen_by_clip, prompts, strict=True):
-            plain, centred = self._text_cosines(picture, prompt)
-            per_image["clip_t_plain"].append(plain)
-            per_image["clip_t"].append(centred)
-        means = {name: statistics.fmean(values) for name, values in per_image.items()}
-        share = min(means["clip_t"] / base.clip_t, 1.0) if base is not None and base.clip_t > 0 else None
         return Scores(
-            **means,
-            clip_t_share=share,
+            **{name: _mean(values) for name, values in per_image.items()},
             dino_stderr=standard_error(per_image["dino"]),
             pictures=len(images),
             per_image=per_image,
@@ -110,14 +88,20 @@ class Judge:
             return None
         return {"dino": _mean_of_pairs(self._real["dino"]), "clip_i": _mean_of_pairs(self._real["clip"])}
 
-    def _text_cosines(self, picture, prompt: str) -> tuple[float, float]:
-        """Cosine of one picture's vector (d,) with its prompt: plain, and less its mean with the other prompts."""
-        texts = [prompt, *self.others(prompt)]
+    def _told(self, picture, prompt: str) -> dict[str, float | None]:
+        """Cosine of one picture's vector (d,) with its prompt: plain, and less its means with the prompts it is told
+        from.
+        """
+        others = self.contrast(prompt)
+        texts = [prompt, *others.elsewhere, *others.things]
         missing = [text for text in dict.fromkeys(texts) if text not in self._texts]
         if missing:
             self._texts.update(zip(missing, self.clip.embed_texts(missing), strict=True))
         plain, *offsets = [float(self._texts[text].double() @ picture.double()) for text in texts]
-        return plain, plain - (statistics.fmean(offsets) if offsets else 0.0)
+        parts = {"place": offsets[: len(others.elsewhere)], "thing": offsets[len(others.elsewhere) :]}
+        return {"clip_t": plain} | {
+            name: plain - statistics.fmean(values) if values else None for name, values in parts.items()
+        }
 
 
 def mean_cosines(generated, real) -> list[float]:
@@ -130,36 +114,14 @@ def standard_error(values: list[float]) -> float:
     return statistics.stdev(values) / sqrt(len(values)) if len(values) > 1 else 0.0
 
 
-def likeness(dino: float, base: float, real: float | None) -> float | None:
-    """Percent on the page's scale: 0 is the base model with the class word alone, 100 the real pictures' own likeness.
-
-    Returns:
-        None where the scale has no length (one real picture, or a base as like as the pictures are to one another).
-    """
-    if real is None or real <= base:
-        return None
-    return 100 * (dino - base) / (real - base)
-
-
-def zero_shot(clip: Encoder, images: list, labels: dict[str, list[str]], truth: list[str]) -> Accuracy:
-    """Which of `labels` does CLIP see in each picture?
-
-    Args:
-        labels: a label's name -> the texts that say it; their unit vectors are averaged.
-        truth: the right label of each picture.
-    """
-    import torch
-
-    texts = [text for options in labels.values() for text in options]
-    vectors = clip.embed_texts(texts).split([len(options) for options in labels.values()])
-    means = torch.nn.functional.normalize(torch.stack([v.mean(dim=0) for v in vectors]), dim=-1)  # (labels, d)
-    names = list(labels)
-    named = tuple(names[i] for i in (clip.embed_images(images) @ means.T).argmax(dim=1).tolist())
-    return Accuracy(sum(a == b for a, b in zip(named, truth, strict=True)) / len(named), named)
-
-
 def _mean_of_pairs(vectors) -> float:
     """Mean cosine over all pairs of different rows of unit vectors (m, d)."""
     count = len(vectors)
     cosines = vectors.double() @ vectors.double().T  # (m, m)
     return float((cosines.sum() - cosines.diagonal().sum()) / (count * (count - 1)))
+
+
+def _mean(values: list[float | None]) -> float | None:
+    """Mean of those that are there; None where none is."""
+    there = [value for value in values if value is not None]
+    return statistics.fmean(there) if there else None

@@ -14,7 +14,10 @@ SAVE_EVERY = 5
 
 
 def settings(run_path: Path) -> dict:
-    """How a run's job behaves: steps, seconds a step, deaf (hears no stop), crash_at (a step), child (starts one)."""
+    """How a run's job behaves: steps, seconds a step, deaf (hears no stop), crash_at (a step), child (starts one).
+
+    save_bytes: how large a save is; 0 is an empty folder.
+    """
     path = run_path / "fake.json"
     return {"steps": 10, "seconds": 0.05} | (json.loads(path.read_text()) if path.exists() else {})
 
@@ -58,12 +61,26 @@ def job(path: Path, lease=None) -> str:
             run.append_event({"kind": "step", "step": step, "seconds": how["seconds"]})
             if step % SAVE_EVERY == 0:
                 run.check_fence()
-                run.checkpoint(step).mkdir(parents=True)
+                _save(run, step, how.get("save_bytes", 0))
                 if lease and lease.hand_over(waiting(run)):
                     run.set_state(phase="train", message="")
             run.beat(step=step)
         run.set_state("done", pid=None, pid_started=None)
     return "done"
+
+
+def _save(run, step: int, size: int) -> None:
+    from training import atomic, room
+    from training.errors import from_os_error
+
+    if size:
+        room.check(run.path, size, "a save")
+    try:
+        with atomic.new_folder(run.checkpoint(step)) as folder:
+            if size:
+                (folder / "adapter.safetensors").write_bytes(bytes(size))
+    except OSError as error:
+        raise from_os_error(error, run.checkpoint(step)) from error
 
 
 def main(verb: str, path: str, attempt: str = "0") -> int:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from app.adapters.imported import ImportedAdapter
 from evaluation.scorebook import ScoreBook
-from evaluation.subject import Scores
+from evaluation.scores import Scores
 from training import presets
 from training.runs import rundir
 from training.runs.run import Run
@@ -109,22 +109,24 @@ def draw(run: Run, number: int) -> None:
             (folder / f"{prompt:02d}-{seed:02d}.png").write_bytes(PNG)
 
 
-def score(run: Run, saves: dict[int, tuple[float, float]], judge: str = "toy", real: float | None = 0.8) -> Run:
-    """scores.json; saves: step -> DINO and share of the base's CLIP-T. The base model's DINO is 0.4."""
+def score(run: Run, saves: dict[int, tuple[float, ...]], judge: str = "toy", real: float | None = 0.8) -> Run:
+    """scores.json; saves: step -> DINO, share of the base's hold on the place, and how clean (1 where it is not given).
+
+    The base model's DINO is 0.4.
+    """
     judges = {
         kind: {"ref": judge, "name": judge, "preprocessing": "resize", "sha256": judge} for kind in ("dino", "clip")
     }
 
-    def scores(dino: float, share: float | None) -> Scores:
-        per_image = {key: [dino] * 4 for key in ("dino", "clip_i", "clip_t", "clip_t_plain")}
-        return Scores(dino, 0.5, 0.1 * (share or 1), 0.3, share, 0.01, 4, per_image, judges)
+    def scores(dino: float, share: float = 1.0, clean: float = 1.0) -> Scores:
+        means = {"dino": dino, "clip_i": 0.5, "clip_t": 0.3, "place": 0.1 * share, "thing": 0.2, "clean": clean}
+        per_image = {key: [value] * 4 for key, value in means.items()}
+        return Scores(**means, dino_stderr=0.01, pictures=4, per_image=per_image, encoders=judges)
 
     sample = run.spec.sample
-    book = ScoreBook(
-        scores(0.4, None), real and {"dino": real, "clip_i": 0.9}, sample.prompts, sample.seeds, note="Toy."
-    )
-    for number, (dino, share) in saves.items():
-        book = book.with_save(number, scores(dino, share))
+    book = ScoreBook(scores(0.4), real and {"dino": real, "clip_i": 0.9}, sample.prompts, sample.seeds, note="Toy.")
+    for number, made in saves.items():
+        book = book.with_save(number, scores(*made))
     run.write_scores(book.to_dict(run.spec.name))
     return run
 

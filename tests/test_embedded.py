@@ -10,7 +10,7 @@ from PIL import Image
 import assets
 from evaluation import encoders
 from training.base import guard
-from training.pretrain.world import article
+from training.pretrain.toyworld.world import article
 
 guard.prepare()
 
@@ -83,8 +83,8 @@ def test_a_caption_comes_back_from_its_ids(pipe):
 
 
 def test_every_latent_channel_has_unit_variance(pipe):
-    from training.pretrain import world
-    from training.pretrain.pixels import to_pixels
+    from training.pretrain.toyworld import world
+    from training.pretrain.toyworld.pixels import to_pixels
 
     pictures = np.stack([p.image for p in world.validation(60)])
     with torch.no_grad():
@@ -94,13 +94,15 @@ def test_every_latent_channel_has_unit_variance(pipe):
 
 
 def test_decoded_pictures_are_close_to_the_real_ones(pipe):
-    from training.pretrain import autoencoder, world
+    from training.pretrain import autoencoder
+    from training.pretrain.toyworld import world
 
     assert autoencoder.psnr(pipe.vae, np.stack([p.image for p in world.validation(40)])) > 29
 
 
 def test_the_judges_tell_real_renders_apart():
-    from training.pretrain import probe, world
+    from training.pretrain import probe
+    from training.pretrain.toyworld import world
 
     clip = encoders.load("clip")
     pictures = world.World().batch(world.VALIDATION_SEED + 9, 100)

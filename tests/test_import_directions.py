@@ -1,6 +1,8 @@
 """Imports run one way, delora <- training <- evaluation <- app, and what must start fast imports nothing heavy."""
 
 import ast
+import graphlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -13,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ["delora", "training", "evaluation", "app"]
 # From the ground up: a room imports what stands before it, and itself. The longest name that fits is a file's room.
 FLOORS = {
-    "training": "errors atomic jsonfile base adapterspec spec presets runs sample step subject maps loop pretrain",
-    "app": """words adapters work orders control worker computer drafts actions
-        web.reading web.parts web.studio web.pages web commands cli""",
+    "training": "errors room atomic jsonfile base adapterspec spec presets runs sample step subject maps loop pretrain",
+    "app": """terminal words adapters work orders control worker computer drafts actions
+        web.reading web.parts web.uploads web.studio web.door web.pages web commands cli""",
 }
 HEAVY = {
     "torch",
@@ -28,31 +30,6 @@ HEAVY = {
     "huggingface_hub",
     "pandas",
 }
-
-
-def modules() -> dict[str, Path]:
-    """Every module of the four rooms by its dotted name."""
-    files = [file.relative_to(ROOT) for room in ROOMS for file in (ROOT / room).rglob("*.py")]
-    return {".".join(file.with_suffix("").parts).removesuffix(".__init__"): ROOT / file for file in files}
-
-
-def arrows(known: dict[str, Path]) -> dict[str, set[str]]:
-    """module -> the modules of ours that it imports, anywhere in it."""
-    found: dict[str, set[str]] = {}
-    for name, file in known.items():
-        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        found[name] = set()
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.Import):
-                found[name] |= {alias.name for alias in node.names} & known.keys()
-            elif isinstance(node, ast.ImportFrom):
-                parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-                origin = ".".join([*parents, *([node.module] if node.module else [])])
-                for alias in node.names:
-                    inner = f"{origin}.{alias.name}"
-                    found[name] |= {inner if inner in known else origin} & known.keys()
-        found[name].discard(name)
-    return found
 
 
 def imported(file: Path) -> Iterator[tuple[str, int]]:
@@ -86,35 +63,46 @@ def test_inside_a_room_no_import_runs_up(room):
         assert fitting, f"{name} has no place in FLOORS"
         return floors.index(max(fitting, key=len))
 
-    known = modules()
-    own = [name for name in known if name.startswith(f"{room}.")]
-    up = [
-        f"{name} imports {other}"
-        for name, others in arrows(known).items()
-        for other in others
-        if {name, other} <= set(own) and floor(other) > floor(name)
-    ]
+    inside = {name: others for name, others in graph().items() if name.startswith(f"{room}.")}
+    up = [f"{a} imports {b}" for a, others in inside.items() for b in others & inside.keys() if floor(b) > floor(a)]
     assert not up
 
 
-def test_no_two_files_import_each_other_even_round_corners():
-    known = modules()
-    # A package's __init__ is where its parts meet; what they import of it by name is the part itself.
-    left = {
-        name: {other for other in others if known[other].name != "__init__.py"}
-        for name, others in arrows(known).items()
-    }
-    while free := [name for name, others in left.items() if not others & left.keys()]:
-        for name in free:
-            del left[name]
-    assert not left, "these are in a circle, or lead into one"
+def test_no_import_leads_back_to_where_it_came_from():
+    """Imports inside functions, and those for type hints alone, count too."""
+    found = graph("benchmarks")
+    assert found["delora.methods"] >= {"delora.config", "delora.fused"}  # relative imports are read
+    assert found["training.pretrain.toyworld.instances"] >= {"training.pretrain.toyworld.cache"}  # absolute ones too
+    graphlib.TopologicalSorter(found).prepare()  # a CycleError names the circle
 
 
 def test_no_room_has_more_files_side_by_side_than_one_takes_in():
-    rooms = {file.parent for file in modules().values()}
-    inside = [room for room in rooms if room.relative_to(ROOT).parts[0] in ("app", "training")]
-    crowds = {str(room.relative_to(ROOT)): len(list(room.glob("[!_]*.py"))) for room in inside}
+    rooms = [folder for top in ("app", "training") for folder in (ROOT / top, *(ROOT / top).rglob("*/"))]
+    crowds = {str(room.relative_to(ROOT)): len(list(room.glob("[!_]*.py"))) for room in rooms}
     assert {name: count for name, count in crowds.items() if count > 14} == {}
+
+
+def graph(*further: str) -> dict[str, set[str]]:
+    """module -> the modules that it imports, of the four rooms and `further` ones."""
+    files = [file for room in [*ROOMS, *further] for file in (ROOT / room).rglob("*.py")]
+    names = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+    return {name: set(siblings(name, file, names)) - {name} for name, file in names.items()}
+
+
+def siblings(name: str, file: Path, names: dict[str, Path]) -> Iterator[str]:
+    """The modules among `names` that a module imports."""
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            wanted = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            # `from training import guard` names a module, `from training.guard import prepare` one of its functions
+            parts = [f"{source}.{alias.name}" for alias in node.names]
+            wanted = [part if part in names else source for part in parts]
+        else:
+            continue
+        yield from (module for module in wanted if module in names)
 
 
 def test_delora_knows_only_torch_safetensors_and_the_standard_library():

@@ -25,6 +25,8 @@ def wheel(tmp_path_factory):
         shutil.copytree(ROOT / name, source / name, ignore=skipped)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
+    (source / "assets" / "__pycache__").mkdir()  # as in a checkout that has been worked in
+    (source / "assets" / "__pycache__" / "__init__.cpython-311.pyc").touch()
     pip(["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(source)])
     (file,) = out.glob("*.whl")
     return file

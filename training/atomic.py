@@ -1,16 +1,21 @@
 """Writes that appear whole or not at all: beside their place first, then renamed.
 
+On a full disk there is no room beside: `rewrite_text` then writes a small file over its own blocks, in one write.
+
 Names that begin with a dot and end in `.part` are unfinished and are ignored everywhere; `sweep` removes those that a
 killed process left behind.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from training.errors import FULL
 
 PART = ".part"
 
@@ -32,6 +37,31 @@ def write_bytes(path: Path, data: bytes) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def rewrite_text(path: Path, text: str) -> None:
+    """Write a small text file that must be written even on a full disk, such as a run's state.
+
+    Where there is no room beside it, the old file is written over, in its own blocks and with one write, filled up with
+    spaces to its old length: readers must take these, as JSON's do. Raises OSError where that cannot be either.
+    """
+    try:
+        write_text(path, text)
+    except OSError as error:
+        if error.errno not in FULL or not _write_over(path, text.encode("utf-8")):
+            raise
+
+
+def _write_over(path: Path, data: bytes) -> bool:
+    """Whether `data` went into the blocks that the file has: 700 bytes fit into the 4096 of one with 600."""
+    try:
+        with path.open("r+b", buffering=0) as file:
+            there = os.fstat(file.fileno())
+            if len(data) > there.st_blocks * 512:
+                return False
+            return file.write(data.ljust(there.st_size)) >= len(data)
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
@@ -81,12 +111,18 @@ def flush(path: Path) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line with one write. A last line that a crash tore is closed first, so that it spoils no other."""
+    """Append one line with one write. A last line that a crash tore is closed first, so that it spoils no other.
+
+    Raises OSError with nothing appended: a disk that fills up takes the first part of a write and says nothing.
+    """
     with path.open("a+b", buffering=0) as file:
         data = line.encode("utf-8") + b"\n"
-        if file.tell() and not _ends_in_newline(file):
+        before = file.tell()
+        if before and not _ends_in_newline(file):
             data = b"\n" + data
-        file.write(data)
+        if file.write(data) < len(data):
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 @contextlib.contextmanager

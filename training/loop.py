@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +20,8 @@ import torch
 
 from training import atomic
 from training.base import precision
-from training.errors import BadInput, RunFailed, Stopped, StudioError, Superseded
-from training.runs import checkpoint, shortage
+from training.errors import BadInput, RunFailed, Stopped, StudioError, Superseded, disk_full
+from training.runs import checkpoint, endings, shortage
 from training.runs.run import Follower, Run
 from training.runs.signals import stop_on_signals
 from training.step import lifecycle, memory
@@ -44,6 +43,7 @@ class Outcome(StrEnum):
 
     DONE = "done"
     STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
     FAILED = "failed"
 
 
@@ -70,7 +70,8 @@ def train(
     """Train a run on its base model, from the newest save or the start.
 
     Leaves the run in state running when the steps are done (the caller exports and sets "done"), in stopped after a
-    request, Ctrl-C or SIGTERM (a save is written first), and in failed with cause and remedy otherwise.
+    request, Ctrl-C or SIGTERM (a save is written first), in interrupted where the disk is full, and in failed with
+    cause and remedy otherwise.
 
     Args:
         take_in: makes the objective of what the run teaches; a subject's, if nothing is said.
@@ -94,16 +95,13 @@ def train(
         except Superseded:
             raise
         except Stopped:
-            run.set_state("stopped", **lifecycle.ended(run))
+            run.set_state("stopped", **endings.released(run))
             outcome = Outcome.STOPPED
         except Exception as error:
-            message, remedy, cause = lifecycle.explain(error, run.latest_checkpoint(), run.state().memory)
-            with (run.path / "log.txt").open("a", encoding="utf-8") as log:
-                log.write(traceback.format_exc())
-            run.set_state("failed", message=message, remedy=remedy, cause=cause, **lifecycle.ended(run))
+            lifecycle.end(run, error)
             if isinstance(error, StudioError) and not isinstance(error, RunFailed):
                 raise
-            outcome = Outcome.FAILED
+            outcome = Outcome.INTERRUPTED if disk_full(error) else Outcome.FAILED
         return outcome
 
 
@@ -214,7 +212,7 @@ class _Loop:
         self.run.set_state("stopping")
         if trainer.step not in (0, trainer.saved_step):
             trainer.save()
-        self.run.set_state("stopped", step=trainer.step, **lifecycle.ended(self.run))
+        self.run.set_state("stopped", step=trainer.step, **endings.released(self.run))
         return Outcome.STOPPED
 
     def _stop_asked(self) -> bool:

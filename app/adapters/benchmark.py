@@ -10,7 +10,8 @@ from app.adapters.saves import open_base
 from app.adapters.sources import Source
 from evaluation import prompts
 from evaluation.basepictures import base_pictures
-from evaluation.subject import Judge, likeness
+from evaluation.figures import figures, in_words
+from evaluation.subject import Judge
 from training.atomic import write_text
 from training.runs.run import Run
 from training.spec import SampleSpec, fill
@@ -73,23 +74,23 @@ def benchmark(
         **sampling,
     )
     texts = [text for text in plain for _ in seeds]
-    base_scores = judge.score(drawn, texts)
-    scores, real = judge.score(images, texts, base_scores), judge.self_similarity()
-    percent = likeness(scores.dino, base_scores.dino, real and real["dino"])
+    judge.base_pictures = lambda: drawn
+    base_scores, scores, real = judge.score(drawn, texts), judge.score(images, texts), judge.self_similarity()
+    told = figures(scores, base_scores, real, judge.known).to_dict()
     document = {
         "benchmark": kind,
         "step": source.step,
         "seeds": seeds,
         "prompts": list(listed),
         "base": base_scores.to_dict(),
-        "adapter": {**scores.to_dict(), "likeness": percent},
+        "adapter": {**scores.to_dict(), "figures": told},
         "real": real,
     }
     step = f", step {source.step}" if source.step else ""
     document["words"] = (
-        f"{len(images)} pictures{step}: DINO {scores.dino:.3f} ± {scores.dino_stderr:.3f} "
+        f"{len(images)} pictures{step}: {in_words(told)}. DINO {scores.dino:.3f} ± {scores.dino_stderr:.3f} "
         f"(base {base_scores.dino:.3f}), CLIP-I {scores.clip_i:.3f} ({base_scores.clip_i:.3f}), "
-        f"CLIP-T {scores.clip_t_plain:.3f} ({base_scores.clip_t_plain:.3f})."
+        f"CLIP-T {scores.clip_t:.3f} ({base_scores.clip_t:.3f})."
     )
     mark = f"-step-{source.step:06d}" if source.step else ""
     path = contestant.file.with_name(f"{contestant.file.name}-{kind}{mark}.json")

@@ -1,75 +1,19 @@
 """From a save of a run to files that other programs load, each with the facts of the run in its header."""
 
-import base64
-import io
 import json
-import re
-import unicodedata
 from pathlib import Path
 
+from app.adapters.facts import metadata
+from app.adapters.formats import CHECKED, FORMATS, formats_of_a_run
+from app.adapters.names import slug
+from training import room
 from training.atomic import write_text
 from training.errors import BadInput
 from training.runs.run import Run
 
-USES = {
-    "native": "for this program: `delora generate --adapter FILE`",
-    "kohya": "for ComfyUI (models/loras), AUTOMATIC1111 (models/Lora) and diffusers",
-    "comfyui": "for ComfyUI alone (models/loras), exact whatever the method",
-    "diffusers": "for diffusers' load_lora_weights",
-    "peft": "a folder for PEFT",
-    "merged": "a whole model with the subject folded in, a folder or with --out NAME.safetensors one file",
-}
-FORMATS = tuple(USES)
-# What a method's adapter can be written as, exactly; where kohya or diffusers is missing, --compact gets near.
-LOW_RANK = ("native", "kohya", "comfyui", "diffusers", "peft", "merged")
-DORA = ("native", "comfyui", "diffusers", "peft", "merged")
-EXACT = {
-    "dora": DORA,
-    "dora-fixed": DORA,
-    "oft": ("native", "comfyui", "peft", "merged"),
-    "full": ("native", "comfyui", "merged"),
-}
-DORA_IN_COMFYUI = (
-    "A DoRA file for current versions of ComfyUI, exact at strength 1. AUTOMATIC1111 and old versions read it "
-    "differently: take the merged model there."
-)
-ABOUT = {  # what a person should know of a format for a method, beside USES
-    ("dora", "comfyui"): DORA_IN_COMFYUI,
-    ("dora-fixed", "comfyui"): DORA_IN_COMFYUI,
-    ("oft", "comfyui"): "It holds whole weight differences, so it is large.",
-    ("full", "comfyui"): "It holds a difference for every weight of the model, so it is as large as one.",
-}
-WITH_EVERY_RUN = ("native", "kohya", "diffusers")  # what a run writes at its end, as far as its method allows
-CHECKED = ("kohya", "diffusers")  # what stock diffusers loads
-THUMBNAIL_PX = 256
 RECORD = "export.json"
 MADE = "made.json"  # what `app.orders.making` wrote on demand, see there
 SD_VERSIONS = {768: "SD1", 1024: "SD2"}  # by the width of the text: AUTOMATIC1111's names
-
-
-def exact_formats(method: str) -> tuple[str, ...]:
-    """The formats that hold an adapter of `method` exactly."""
-    return EXACT.get(method, LOW_RANK)
-
-
-def formats_of_a_run(method: str) -> tuple[str, ...]:
-    """What a run of `method` writes at its end. The second is the one for other programs, where there is one."""
-    found = [kind for kind in WITH_EVERY_RUN if kind in exact_formats(method)]
-    if "kohya" not in found and method != "full":  # whose file would be as large as the model
-        found.insert(1, "comfyui")
-    return tuple(found)
-
-
-def main_file(files: list[dict]) -> dict:
-    """Of a run's exported files, as its record lists them, the one that most people want."""
-    order = ("kohya", "comfyui", "diffusers", "native")
-    return min(files, key=lambda file: order.index(file["kind"]) if file["kind"] in order else len(order))
-
-
-def slug(name: str) -> str:
-    """A name as a file name: lower-case letters, digits and dashes."""
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-") or "adapter"
 
 
 def file_name(run: Run, kind: str, mark: str = "") -> str:
@@ -109,12 +53,14 @@ def export(
         The relative error ||dW - file's dW|| / ||dW||; 0 where the file holds the adapter itself.
 
     Raises:
-        BadInput: the method cannot be written in this format, or a merged model's path exists.
+        BadInput: the method cannot be written in this format, or a merged model's path exists. DiskFull: there is no
+            room for it.
     """
     if kind in ("native", "peft") and (len(adapters) > 1 or adapters[0].strength != 1):
         remedy = "Choose kohya, comfyui, diffusers or merged."
         raise BadInput(f"The format {kind} holds one adapter, at strength 1.", remedy, field="format")
     path.parent.mkdir(parents=True, exist_ok=True)
+    room.check(path.parent, _needed_bytes(base, adapters, kind, dtype), f"the {kind} file")
     facts = {**metadata(run, base, step), **(facts or {})}
     try:
         error = _write(base, adapters, kind, path, dtype, compact, facts)
@@ -123,6 +69,18 @@ def export(
     if kind == "kohya":
         _write_side_file(path, run, base)
     return error
+
+
+def _needed_bytes(base, adapters: list, kind: str, dtype: str) -> float:
+    """About what an export takes: the whole model, whole differences, or the adapters' own numbers."""
+    if kind == "merged":
+        parts = (base.unet, base.vae, base.text_encoder)
+        numbers = sum(parameter.numel() for part in parts for parameter in part.parameters())
+    elif kind == "comfyui" and any(adapter.config.method in ("oft", "full") for adapter in adapters):
+        numbers = sum(linear.weight.numel() for linear in adapters[0].linears.values())
+    else:
+        numbers = sum(tensor.numel() for adapter in adapters for tensor in adapter.state_dict().values())
+    return numbers * (2 if dtype == "float16" else 4)
 
 
 def _write(base, adapters: list, kind: str, path: Path, dtype: str, compact: int | None, facts: dict) -> float:
@@ -210,41 +168,3 @@ def finished_files(run: Run) -> list[Path]:
     files = sorted(folder.iterdir()) if folder.is_dir() else []
     files = [path for path in files if path.is_file() and not path.name.startswith(".")]
     return [path for path in files if path.name not in (RECORD, MADE)]
-
-
-def metadata(run: Run, base, step: int) -> dict[str, str]:
-    """The header's text: what a file manager shows (modelspec), what trainers read (ss_), and the run's own facts."""
-    spec, scores = run.spec, run.scores()
-    saved = scores["saves"].get(str(step)) if scores else None
-    facts = {
-        "modelspec.title": spec.name,
-        "modelspec.trigger_phrase": spec.subject,
-        "modelspec.description": f"{spec.adapter.method}, step {step} of {spec.steps}; write '{spec.subject}'.",
-        "modelspec.resolution": f"{base.capabilities.size_px}x{base.capabilities.size_px}",
-        "modelspec.prediction_type": "v" if base.capabilities.prediction_type == "v_prediction" else "epsilon",
-        "ss_output_name": slug(spec.name),
-        "run": run.id,
-        "step": str(step),
-        "trigger": spec.subject,
-        "base": spec.base,
-        "base_fingerprint": base.fingerprint,
-        "spec": spec.model_dump_json(),
-    }
-    if saved:
-        figures = {key: saved[key] for key in ("dino", "clip_i", "clip_t", "clip_t_plain", "clip_t_share", "likeness")}
-        facts["scores"] = json.dumps({**figures, "encoders": saved["encoders"]})
-    if samples := run.samples(step):
-        facts["modelspec.thumbnail"] = _thumbnail(samples[0])
-    return facts
-
-
-def _thumbnail(path: Path) -> str:
-    """The picture as a small JPEG data address."""
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        picture = picture.convert("RGB")
-        picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

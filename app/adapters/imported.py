@@ -8,12 +8,17 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 
-from app.adapters.exporting import slug
-from training import atomic
+from app.adapters.names import slug
+from training import atomic, room
 from training.errors import BadInput, from_os_error
-from training.spec import tidy_name
+from training.spec import LONGEST_NAME, tidy_name
 
 FILE, RECORD = "adapter.safetensors", "adapter.json"
+LONGEST_TRIGGER = 200  # letters that are taken over from a file's header
+ELSEWHERE = (
+    " ComfyUI and AUTOMATIC1111 use its text encoder; diffusers cannot with transformers 5.24, which asks for a peft "
+    "0.22 that is not published."
+)
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,9 @@ def import_file(
     """Read a LoRA or DoRA file, check it against its base model, and keep it as a native adapter.
 
     Args:
+        file: the file, or the folder that PEFT or diffusers wrote it into.
         name, trigger, base: what is empty is taken from the file's header, then from its name; base is then sd15.
-        ignore_others: leave out what cannot be adapted here (text encoder, convolutions of a DoRA).
+        ignore_others: leave out what cannot be adapted here (text encoder, embeddings).
 
     Raises:
         BadInput: the file is no usable LoRA, does not fit the base model, or the name is taken.
@@ -109,31 +115,37 @@ def import_file(
     """
     from delora.imports import HoldsOthers, attach_lora, read_lora
 
+    if len(trigger.strip()) > LONGEST_TRIGGER:
+        raise BadInput(f"The words that call it have more than {LONGEST_TRIGGER} letters.", "Give fewer.", "trigger")
     try:
         lora = read_lora(file)
     except ValueError as error:
         raise BadInput(str(error), field="file") from error
     head = lora.metadata
-    name = name.strip() or head.get("modelspec.title") or head.get("ss_output_name") or file.stem
+    own_name = file.name if file.is_dir() else file.stem
+    in_file = head.get("modelspec.title") or head.get("ss_output_name") or own_name
+    name = tidy_name(name) if name.strip() else " ".join(in_file.split())[:LONGEST_NAME] or own_name
     place = folder(data) / slug(name)
     if place.exists():
         raise BadInput(f"There is already an imported adapter {place.name}.", "Choose another --name.", field="name")
-    from training.base import models
+    from training.base import ldm_keys, models
 
     base = base or head.get("base", "sd15")
     model = models.load_base(base, data=data)  # only to compare: on the processor, whoever has the graphics card
     try:
-        adapter, left_out = attach_lora(model.unet, lora, ignore_others=ignore_others)
+        aliases = ldm_keys.aliases(model.unet)
+        adapter, left_out = attach_lora(model.unet, lora, ignore_others=ignore_others, aliases=aliases)
     except HoldsOthers as error:
-        raise BadInput(str(error), "To use the rest all the same, add --ignore-others.", field="file") from error
+        told = f"{error}{ELSEWHERE if lora.text_encoder else ''}"
+        raise BadInput(told, "To use the rest all the same, add --ignore-others.", field="file") from error
     except ValueError as error:
         raise BadInput(str(error), "Name the base model it was made for with --base.", field="base") from error
-    with file.open("rb") as content:
+    with lora.path.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     record = ImportedAdapter(
         slug=place.name,
         name=name,
-        trigger=trigger.strip() or head.get("modelspec.trigger_phrase", ""),
+        trigger=trigger.strip() or head.get("modelspec.trigger_phrase", "")[:LONGEST_TRIGGER],
         base=base,
         method=adapter.config.method,
         layers=len(adapter.layers),
@@ -153,6 +165,8 @@ def import_file(
 def _write(place: Path, adapter, record: ImportedAdapter, fingerprint: str) -> None:
     import delora
 
+    numbers = sum(tensor.numel() for tensor in adapter.state_dict().values())
+    room.check(place, 4 * numbers, "the imported adapter")
     facts = {key: getattr(record, key) for key in ("name", "trigger", "base", "source", "sha256", "left_out")}
     try:
         with atomic.new_folder(place) as new:

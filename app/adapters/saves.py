@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from evaluation.scorebook import is_current
 from training.errors import BadInput
 from training.runs.run import Run
 
@@ -12,15 +13,17 @@ def best_step(run: Run) -> int:
 
 
 def best_save(run: Run) -> tuple[int, str]:
-    """The save to take and why: the recommended one, else the one that ignores least of the prompt, else the newest.
+    """The save to take and why: the recommended one, else the one that lacks least, else the newest.
 
     Raises BadInput where nothing is saved yet.
     """
     saved = run.checkpoints()
     if not saved:
         raise BadInput(f"Run {run.id} has no save yet.", "Wait for the first one, or train it further.", field="run")
-    advice = (run.scores() or {}).get("recommendation", {})
-    for key, why in (("step", "recommended"), ("instead", "ignores least of the prompt")):
+    scores = run.scores() or {}
+    advice = scores.get("recommendation", {})
+    older = "" if is_current(scores) else " by older judges"
+    for key, why in (("step", f"recommended{older}"), ("instead", advice.get("because", "lacks least"))):
         if advice.get(key) in saved:
             return advice[key], why
     return saved[-1], "newest"
@@ -52,9 +55,12 @@ def open_base(ref: str, data: Path, mixed_precision: str = "auto"):
     return models.load_base(ref, data=data, device=where, dtype=precision.base_dtype(mixed_precision, where))
 
 
-def open_save(run: Run, base, step: int, name: str = "default"):
-    """The adapter of a save, attached to `base` under `name`. Raises BadInput for a step that was not saved."""
+def open_save(run: Run, base, step: int, name: str = "default", check_base: bool = True):
+    """The adapter of a save, attached to `base` under `name`; without `check_base` also to a finetune of its own base.
+
+    Raises BadInput for a step that was not saved, or where it does not fit.
+    """
     check_step(run, step)
     from training.runs import checkpoint
 
-    return checkpoint.attach(base, run.checkpoint(step), name).to(base.unet.device)
+    return checkpoint.attach(base, run.checkpoint(step), name, check_base).to(base.unet.device)

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters import imported, saves
-from app.adapters.exporting import slug
 from app.adapters.imported import FILE
+from app.adapters.names import slug
 from training.errors import BadInput
 from training.runs.run import Run
 from training.runs.rundir import open_run
+
+OTHER_BASE = (
+    "Name the base model it was made for with --base; if this one is a finetune of it, add --other-base to draw all "
+    "the same."
+)
 
 
 @dataclass(frozen=True)
@@ -40,16 +45,28 @@ class Source:
             return slug(self.run.spec.name)
         return slug(self.path.parent.name if self.path.name == FILE else self.path.stem)
 
-    def attach(self, base, name: str = "default"):
-        """The adapter, attached to a `BaseModel`. Raises BadInput where it is damaged or made for another model."""
+    def facts_on(self, base: str) -> dict[str, Any]:
+        """The facts, and where it draws on another base model than its own, which one that was."""
+        return self.facts if base == self.base else {**self.facts, "made_for": self.base}
+
+    def attach(self, base, name: str = "default", *, other_base: bool = False):
+        """The adapter, attached to a `BaseModel`; with `other_base` also to a finetune of the one it was made for.
+
+        Raises BadInput where it is damaged or made for another model.
+        """
         if self.run is not None:
-            return saves.open_save(self.run, base, self.step, name)
+            try:
+                return saves.open_save(self.run, base, self.step, name, check_base=not other_base)
+            except BadInput as error:
+                if base.ref == self.base:
+                    raise
+                raise BadInput(error.message, OTHER_BASE, "base") from error
         import delora
 
         try:
-            return delora.load(base.unet, self.path, name=name).to(base.unet.device)
+            return delora.load(base.unet, self.path, name=name, check_base=not other_base).to(base.unet.device)
         except ValueError as error:
-            remedy = "Name the base model it was made for with --base."
+            remedy = OTHER_BASE
             if base.ref == self.base:
                 remedy = f"{self.base} is another model than it was: import the file again for the model that it fits."
             raise BadInput(str(error), remedy, field="adapter") from error

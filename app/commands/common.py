@@ -1,10 +1,11 @@
 """What every command shares: where the data lives, JSON or words, progress with time left, and errors for a person."""
 
 import contextlib
-import errno
 import functools
 import json
 import os
+import sqlite3
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from training.errors import StudioError, from_os_error
+from app.terminal import plain
+from training.errors import RunFailed, StudioError, disk_full, from_os_error
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 an error nobody foresaw, 2 something in the input is wrong, 3 a model is missing, "
@@ -26,10 +28,28 @@ def default_data() -> Path:
     return Path(share) / "delora-studio"
 
 
+def data_folder(given: str | Path) -> Path:
+    """The folder that `--data` names, which need not be there yet."""
+    path = Path(given)
+    if not str(given).strip():
+        raise typer.BadParameter("it is empty. Name a folder, or leave the option out.")
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        return path
+    except (OSError, ValueError) as error:  # a part of it is a file, the name is too long, it holds a null byte
+        raise typer.BadParameter(f"{given} cannot be used: {getattr(error, 'strerror', None) or error}.") from error
+    if not stat.S_ISDIR(kind):
+        raise typer.BadParameter(f"{given} is a file. Name a folder.")
+    return path
+
+
 Data = Annotated[
     Path,
     typer.Option(
         "--data",
+        parser=data_folder,
+        metavar="FOLDER",
         envvar="DELORA_DATA",
         show_default=False,
         help="Folder of runs and downloaded models; ~/.local/share/delora-studio.",
@@ -50,23 +70,27 @@ def command(function: Callable) -> Callable:
         except KeyboardInterrupt:
             print("Stopped.", file=sys.stderr)
             raise typer.Exit(130) from None
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        except (OSError, sqlite3.Error) as error:
+            if full := disk_full(error):
+                fail(full)
+            if isinstance(error, sqlite3.Error):
+                fail(RunFailed(f"The queue cannot be used: {error}.", "Check the permissions of the data folder."))
+            if not error.errno or not error.filename:  # a library's own, not of a file
                 raise
-            fail(from_os_error(error, Path(error.filename or "a file")))
+            fail(from_os_error(error, Path(error.filename)))
 
     return wrapped
 
 
 def fail(error: StudioError) -> None:
     """Print what was wrong and what to do, and leave with the error's exit code."""
-    print(f"delora: {error.message}\n{error.remedy}".rstrip(), file=sys.stderr)
+    print(plain(f"delora: {error.message}\n{error.remedy}").rstrip(), file=sys.stderr)
     raise typer.Exit(error.exit_code) from None
 
 
 def answer(as_json: bool, document: Any, words: str) -> None:
     """Print the result: the JSON document, or the words for a person."""
-    print(json.dumps(document, indent=2, default=str) if as_json else words)
+    print(json.dumps(document, indent=2, default=str) if as_json else plain(words))
 
 
 @contextlib.contextmanager
@@ -79,7 +103,7 @@ def on_device(data: Path, who: str) -> Iterator[None]:
     def tell(present: str) -> None:
         nonlocal told
         if present != told:
-            print(f"Waiting for the device: {present}.", file=sys.stderr, flush=True)
+            print(plain(f"Waiting for the device: {present}."), file=sys.stderr, flush=True)
         told = present
 
     with devices.owner(data, who, tell):
@@ -89,13 +113,14 @@ def on_device(data: Path, who: str) -> Iterator[None]:
 def words_for_notes(notes: list[str]) -> None:
     """Print what is worth knowing and stops nothing, on stderr."""
     for note in notes:
-        print(f"Note: {note}", file=sys.stderr)
+        print(plain(f"Note: {note}"), file=sys.stderr)
 
 
 def table(headings: list[str], rows: list[list[str]]) -> str:
-    """Left-aligned columns, two spaces apart."""
-    widths = [max(len(str(row[i])) for row in [headings, *rows]) for i in range(len(headings))]
-    lines = ["  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    """Left-aligned columns, two spaces apart; a line break in a cell is shown as its code."""
+    rows = [[plain(cell).replace("\n", "\\n") for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     head = "  ".join(name.ljust(width) for name, width in zip(headings, widths, strict=True))
     return "\n".join(line.rstrip() for line in [head, "  ".join("-" * width for width in widths), *lines])
 
@@ -112,11 +137,11 @@ class Bars:
             from rich.console import Console
 
             self._bars = progress.Progress(
-                progress.TextColumn("{task.description:<16}"),
+                progress.TextColumn("{task.description:<16}", markup=False),
                 progress.BarColumn(),
                 progress.MofNCompleteColumn(),
                 progress.TimeRemainingColumn(),
-                progress.TextColumn("{task.fields[words]}"),
+                progress.TextColumn("{task.fields[words]}", markup=False),
                 console=Console(stderr=True),
             )
             self._bars.start()
@@ -130,6 +155,7 @@ class Bars:
         """Set a phase's bar to `done` of `total`."""
         if self._quiet:
             return
+        phase, words = plain(phase), plain(words)
         new = phase not in self._tasks
         if self._bars is None:
             if new:
@@ -143,6 +169,6 @@ class Bars:
     def say(self, words: str) -> None:
         """A line above the bars."""
         if self._bars is not None:
-            self._bars.console.print(words)
+            self._bars.console.print(plain(words), markup=False)
         elif not self._quiet:
-            print(words, file=sys.stderr, flush=True)
+            print(plain(words), file=sys.stderr, flush=True)

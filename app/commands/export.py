@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.adapters.exporting import ABOUT, CHECKED, FORMATS, USES, exact_formats, file_name
 from app.adapters.exporting import export as write_export
+from app.adapters.exporting import file_name
+from app.adapters.formats import CHECKED, FORMATS, USES, about, exact_formats
 from app.commands.common import Data, Json, answer, command, default_data, on_device
 from training.errors import BadInput
 from training.runs import rundir
@@ -70,7 +71,7 @@ def export(
         facts = {"also": json.dumps([{**source.facts, "strength": share} for source, share in more])} if more else {}
         error = write_export(run, base, [adapter, *also], step, kind, path, dtype=dtype, compact=compact, facts=facts)
         document = {"path": str(path), "format": kind, "step": step, "relative_error": error, "use": USES[kind]}
-        words = [f"{path}", f"Step {step}, {USES[kind]}.", ABOUT.get((run.spec.adapter.method, kind), "")]
+        words = [f"{path}", f"Step {step}, {USES[kind]}.", about(run.spec, kind)]
         if compact is not None:
             words.append(f"Approximate: cut to rank {compact}, it misses {100 * error:.2g} % of the adapter.")
         if kind in CHECKED:

@@ -7,8 +7,10 @@ import typer
 
 from app.adapters import sources
 from app.adapters.sources import Source
-from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device
-from app.orders.request import Sampler
+from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
+from app.orders.drawings import USUAL_PX
+from app.orders.request import Sampler, parse_request
+from training import room
 from training.errors import BadInput
 from training.spec import PLACEHOLDER, fill
 
@@ -35,6 +37,10 @@ def generate(
     base_ref: Annotated[
         str | None, typer.Option("--base", help="Base model; the run's own, or else the embedded one.")
     ] = None,
+    other_base: Annotated[
+        bool,
+        typer.Option("--other-base", help="Draw although --base is another model than the adapter's: its finetune."),
+    ] = False,
     count: Annotated[int, typer.Option(min=1, max=1000, help="Pictures of each prompt.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first picture; the next ones count up.")] = 0,
     strength: Annotated[float, typer.Option(help="0 is the base model exactly, 1 the adapter as trained.")] = 1.0,
@@ -49,14 +55,19 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Draw pictures. They are PNGs that carry their prompt, seed and settings."""
+    sampling = {"steps": steps, "guidance": guidance, "negative": negative, "sampler": sampler}
+    for prompt in prompts:  # the same limits as on the page
+        parse_request({"prompt": prompt, "seed": seed, "strength": strength, "size": size, **sampling})
     source, more = _sources(data, run_id, step, adapter_ref, also or [])
     prompts = _filled(prompts, source)
     seeds = list(range(seed, seed + count))
-    sampling = {"steps": steps, "guidance": guidance, "negative": negative, "sampler": sampler}
+    room.check(out, room.pictures_bytes(len(prompts) * count, size or USUAL_PX), "this drawing")
     with on_device(data, f"delora generate: drawing {len(prompts) * count} pictures"):
-        base, adapter = _attached(data, base_ref, source, more)
+        base, adapter = _attached(data, base_ref, source, more, other_base)
         from training import sample
+        from training.base import codec
 
+        words_for_notes(codec.cut_off(base, [*prompts, *([negative] if guidance > 1 else [])]))
         with Bars(quiet=as_json) as bars:
             images = sample.generate(
                 base,
@@ -69,9 +80,9 @@ def generate(
                 size=size,
                 progress=lambda done, total: bars.show("draw", done, total),
             )
-    settings = {**sampling, **(source.facts if source else {})}
+    settings = {**sampling, **(source.facts_on(base.ref) if source else {})}
     if more:
-        settings["also"] = [{**other.facts, "strength": share} for other, share in more]
+        settings["also"] = [{**other.facts_on(base.ref), "strength": share} for other, share in more]
     paths = _written(out, images, prompts, seeds, {**settings, "base": base.name, "strength": strength})
     document = {"pictures": [str(path) for path in paths], "prompts": prompts, "seeds": seeds, **settings}
     answer(as_json, document, "\n".join(map(str, paths)))
@@ -96,15 +107,17 @@ def _filled(prompts: list[str], source: Source | None) -> list[str]:
     return [fill(prompt, source.trigger) if source and source.trigger else prompt for prompt in prompts]
 
 
-def _attached(data: Path, base_ref: str | None, source: Source | None, more: list[tuple[Source, float]]) -> tuple:
+def _attached(
+    data: Path, base_ref: str | None, source: Source | None, more: list[tuple[Source, float]], other_base: bool
+) -> tuple:
     """The base model with every adapter on it, and the one whose strength is drawn with."""
     from app.adapters.saves import open_base
 
     first = source or (more[0][0] if more else None)
     base = open_base(base_ref or (first.base if first else "embedded"), data)
-    adapter = source.attach(base) if source else None
+    adapter = source.attach(base, other_base=other_base) if source else None
     for i, (other, share) in enumerate(more):
-        other.attach(base, f"also-{i}").strength = share
+        other.attach(base, f"also-{i}", other_base=other_base).strength = share
     return base, adapter
 
 

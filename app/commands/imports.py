@@ -12,7 +12,7 @@ from training.errors import BadInput
 @command
 def import_lora(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="A LoRA or DoRA file (.safetensors), kohya's or diffusers'.")
+        Path | None, typer.Argument(metavar="FILE", help="A LoRA or DoRA file (.safetensors), or PEFT's folder.")
     ] = None,
     name: Annotated[str, typer.Option(help="What to call it. Empty: the title in the file, or the file's name.")] = "",
     trigger: Annotated[

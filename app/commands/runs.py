@@ -9,6 +9,10 @@ import typer
 
 from app.commands.common import Data, Json, answer, command, default_data, table
 from app.computer import damaged, remove
+from app.work import outcome
+from evaluation.figures import FIGURES
+from evaluation.scorebook import brief
+from training import room
 from training.errors import StudioError
 from training.runs import rundir
 
@@ -27,13 +31,18 @@ def list_runs(data: Data = default_data(), as_json: Json = False) -> None:
         except StudioError:
             if found := damaged.look(run):
                 broken.append(found)
-    headings = ["id", "name", "state", "step", "method", "base", "likeness"]
+    headings = ["id", "name", "state", "step", "method", "base", *(figure.name.lower() for figure in FIGURES)]
     rows = [
-        [r["id"], r["name"], r["state"], f"{r['step']}/{r['steps']}", r["method"], r["base"], percent(r["likeness"])]
+        [r["id"], r["name"], r["state"], f"{r['step']}/{r['steps']}", r["method"], r["base"]]
+        + [percent(r[figure.key]) for figure in FIGURES]
         for r in runs
     ]
     lines = [table(headings, rows)] if rows else []
+    lines += [_resume_words(r) for r in runs if r["resume"] and r["state"] == "interrupted"]
+    if older := [r["id"] for r in runs if r["older_judges"]]:
+        lines.append(f"Scored by older judges: {', '.join(older)}. Make their scores again: delora score RUN")
     lines += [_damaged_words(found) for found in broken]
+    lines += [full] if (full := room.warning(data)) else []
     document = {"runs": runs, "damaged": [_damaged_document(found) for found in broken]}
     answer(as_json, document, "\n\n".join(lines) or f"No runs in {data} yet. Try `delora demo`.")
 
@@ -92,8 +101,7 @@ def delete(
 
 def summary(run: rundir.Run) -> dict:
     """What a list says about a run. Raises BadInput for a damaged one."""
-    state, spec, scores = run.state(), run.spec, _scores(run)
-    step = scores and scores["recommendation"]["step"]
+    state, spec = outcome.seen(run), run.spec
     return {
         "id": run.id,
         "name": run.name,
@@ -103,10 +111,11 @@ def summary(run: rundir.Run) -> dict:
         "steps": spec.steps,
         "method": spec.adapter.method,
         "base": spec.base,
-        "recommended": step,
-        "likeness": scores["saves"][str(step)]["likeness"] if step else None,
+        **brief(_scores(run)),
         "updated": state.updated,
         "message": state.message,
+        "remedy": state.remedy,
+        "resume": f"delora train --resume {run.id}" if state.resumable else None,
     }
 
 
@@ -115,6 +124,10 @@ def _scores(run: rundir.Run) -> dict | None:
     with contextlib.suppress(StudioError):
         return run.scores()
     return None
+
+
+def _resume_words(run: dict) -> str:
+    return f"{run['id']}: {run['message']}\nResume: {run['resume']}"
 
 
 def _damaged_document(found: damaged.Damaged) -> dict:
@@ -140,7 +153,7 @@ def percent(value: float | None) -> str:
 
 
 def _words(run: rundir.Run, document: dict) -> str:
-    state, spec = run.state(), run.spec
+    state, spec = outcome.seen(run), run.spec
     when = datetime.fromtimestamp(state.updated).strftime("%Y-%m-%d %H:%M")
     lines = [
         f"{run.name} ({run.id})",
@@ -150,8 +163,10 @@ def _words(run: rundir.Run, document: dict) -> str:
     ]
     if state.resumable:
         lines.append(f"Resume: delora train --resume {run.id}")
-    if scores := document["scores"]:
-        lines += ["", score_table(scores), "", scores["recommendation"]["reason"]]
+    if document["older_judges"]:
+        lines += ["", f"Its scores were made by older judges. Make them again: delora score {run.id}"]
+    elif scores := document["scores"]:
+        lines += ["", score_table(scores), "", *advice_words(scores)]
         lines += [scores["note"]] if scores["note"] else []
     if document["files"]:
         lines += ["", "Exports:", *(f"  {path}" for path in document["files"])]
@@ -160,16 +175,18 @@ def _words(run: rundir.Run, document: dict) -> str:
 
 def score_table(scores: dict) -> str:
     """The scores of a run, as a table for the terminal."""
-    rows = [["base", "0 %", *_figures(scores["base"]), "100 %"]]
-    for step, save in scores["saves"].items():
-        share = save["clip_t_share"]
-        rows.append([step, percent(save["likeness"]), *_figures(save), percent(share and 100 * share)])
-    if scores["real"]:
-        rows.append(
-            ["your pictures", "100 %", f"{scores['real']['dino']:.3f}", f"{scores['real']['clip_i']:.3f}", "", "", ""]
-        )
-    return table(["save", "likeness", "DINO", "CLIP-I", "CLIP-T", "centred", "follows prompt"], rows)
+    rows = [["base", *_figures(scores["base"])], *([step, *_figures(save)] for step, save in scores["saves"].items())]
+    if real := scores["real"]:
+        rows.append(["your pictures", "100 %", "", "", f"{real['dino']:.3f}", f"{real['clip_i']:.3f}", ""])
+    return table(["save", *(figure.name.lower() for figure in FIGURES), "DINO", "CLIP-I", "CLIP-T"], rows)
+
+
+def advice_words(scores: dict) -> list[str]:
+    """The sentences of a run's recommendation, what has collapsed first."""
+    advice = scores["recommendation"]
+    return [text for text in (advice["warning"], advice["reason"]) if text]
 
 
 def _figures(save: dict) -> list[str]:
-    return [f"{save['dino']:.3f}", f"{save['clip_i']:.3f}", f"{save['clip_t_plain']:.3f}", f"{save['clip_t']:.3f}"]
+    told = [percent(save["figures"][figure.key]) for figure in FIGURES]
+    return told + [f"{save[key]:.3f}" for key in ("dino", "clip_i", "clip_t")]

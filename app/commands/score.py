@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device
-from app.commands.runs import score_table
+from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
+from app.commands.runs import advice_words, score_table
 from training.errors import BadInput
 from training.runs.rundir import open_run
 from training.spec import fill
@@ -38,7 +38,7 @@ def score(
     data: Data = default_data(),
     as_json: Json = False,
 ) -> None:
-    """Score likeness (DINO, CLIP-I) and prompt following (CLIP-T), with the judges of your choice.
+    """Score likeness, prompt following and whether it is a clean picture, with the judges of your choice.
 
     Give a run, or --adapter with --real and --class-word, or --pictures with --real.
     """
@@ -46,10 +46,9 @@ def score(
         raise BadInput("Give either a run, --adapter or --pictures.", "See `delora score --help`.")
     if pictures is not None:
         with on_device(data, f"delora score: {pictures.name}"):
-            judge = judge_of(real, dino, clip, data)
+            judge = judge_of(real, dino, clip, data, class_word)
             document = score_folder(pictures, judge, fill(prompt, class_word), token)
-        words = f"DINO {document['dino']:.3f}, CLIP-I {document['clip_i']:.3f}, CLIP-T {document['clip_t_plain']:.3f}"
-        answer(as_json, document, f"{words} ({document['pictures']} pictures).")
+        answer(as_json, document, document["words"])
         return
     from evaluation.runscores import RunScorer, default_judges
     from training.base import models
@@ -63,7 +62,7 @@ def score(
         contestant = of_adapter(sources.of_adapter(data, adapter), class_word)
         embedded = models.describe(contestant.source.base, data).embedded
         with on_device(data, f"{contestant.source.title}: scoring"):
-            judge = judge_of(real, dino, clip, data, default_judges(embedded, data))
+            judge = judge_of(real, dino, clip, data, class_word, default_judges(embedded, data))
             document, words = _benchmark(contestant, judge, benchmark or "objects", seeds, data, as_json)
         answer(as_json, document, words)
         return
@@ -73,7 +72,7 @@ def score(
         if benchmark is None:
             scorer.update()
             document = run.scores()
-            words = f"{score_table(document)}\n\n{document['recommendation']['reason']}"
+            words = "\n".join([score_table(document), "", *advice_words(document)])
         else:
             from app.adapters.benchmark import of_run
 
@@ -90,7 +89,14 @@ def _benchmark(contestant, judge, kind: str, seeds: int, data: Path, quiet: bool
     return document, f"{document['words']}\nKept in {path}"
 
 
-def judge_of(real: Path | None, dino: str | None, clip: str | None, data: Path, default: tuple[str, str] | None = None):
+def judge_of(
+    real: Path | None,
+    dino: str | None,
+    clip: str | None,
+    data: Path,
+    class_word: str = "",
+    default: tuple[str, str] | None = None,
+):
     """DINO and CLIP with the real pictures in a folder. default: references where none is given, or the built-in ones.
 
     Raises BadInput where the folder is not given or a picture in it cannot be read.
@@ -98,7 +104,7 @@ def judge_of(real: Path | None, dino: str | None, clip: str | None, data: Path, 
     from evaluation import encoders, prompts
     from evaluation.pictures import read_pictures
     from evaluation.subject import Judge
-    from training.subject.intake import expand
+    from training.subject.intake import expand, left_out
 
     if real is None:
         raise BadInput("--real is not given.", "Name the folder of the real pictures.", field="real")
@@ -107,8 +113,10 @@ def judge_of(real: Path | None, dino: str | None, clip: str | None, data: Path, 
         encoders.load(kind, ref or usual, data)
         for kind, ref, usual in zip(("dino", "clip"), (dino, clip), default, strict=True)
     ]
-    others = functools.partial(prompts.others, embedded=judges[1].ref == encoders.EMBEDDED)
-    return Judge(*judges, read_pictures(expand([real])), others)
+    embedded = judges[1].ref == encoders.EMBEDDED
+    contrast = functools.partial(prompts.contrast, class_word=class_word, embedded=embedded)
+    words_for_notes(left_out([real]))
+    return Judge(*judges, read_pictures(expand([real])), contrast)
 
 
 def score_folder(pictures: Path, judge, prompt: str, token: str) -> dict:
@@ -116,12 +124,12 @@ def score_folder(pictures: Path, judge, prompt: str, token: str) -> dict:
 
     A picture's prompt is the one it carries (as `delora generate` writes it) without the token, or else `prompt`.
     """
+    from evaluation.figures import CLEAN, clean
     from evaluation.pictures import read_facts, read_pictures
-    from training.subject.intake import expand
+    from training.subject.intake import expand, left_out
 
-    files = [path for path in expand([pictures]) if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")]
-    if not files:
-        raise BadInput(f"{pictures} holds no pictures.", "Give a folder of PNG, JPEG or WebP files.", field="pictures")
+    files = expand([pictures])
+    words_for_notes(left_out([pictures]))
     texts = []
     for path in files:
         text = read_facts(path).get("prompt") or prompt
@@ -129,4 +137,14 @@ def score_folder(pictures: Path, judge, prompt: str, token: str) -> dict:
             raise BadInput(f"{path.name} does not carry its prompt.", "Give it with --prompt.", field="prompt")
         texts.append(" ".join(word for word in text.split() if word.lower() != token.lower()))
     scores = judge.score(read_pictures(files), texts)
-    return {**scores.to_dict(), "real": judge.self_similarity(), "files": [path.name for path in files]}
+    words = (
+        f"DINO {scores.dino:.3f}, CLIP-I {scores.clip_i:.3f}, CLIP-T {scores.clip_t:.3f}, "
+        f"{CLEAN.name.lower()} {clean(scores):.0f} % ({scores.pictures} pictures)."
+    )
+    return {
+        **scores.to_dict(),
+        "real": judge.self_similarity(),
+        "strangeness": judge.strangeness,
+        "files": [path.name for path in files],
+        "words": words if judge.known else f"{words} The judges know nothing of pictures like these.",
+    }

@@ -9,7 +9,7 @@ import typer
 
 from app.commands.common import Bars, Data, Json, answer, command, default_data, words_for_notes
 from app.commands.options import spec_parameters, spec_values
-from training.errors import BadInput, MissingModel, RunFailed, Stopped
+from training.errors import BadInput, DiskFull, MissingModel, RunFailed, Stopped
 from training.runs.run import Run
 from training.runs.rundir import create, open_run
 
@@ -68,8 +68,9 @@ def new_run(pictures: list[Path], values: dict[str, Any], effort: str, data: Pat
     Nothing is written into the data folder before spec, pictures and base model are found good.
 
     Raises:
-        BadInput, MissingModel: naming the field or file that is wrong.
+        BadInput, MissingModel: naming the field or file that is wrong. DiskFull: there is no room for the run.
     """
+    from app.computer import disk
     from evaluation import tasks
     from training import presets
     from training.base import models
@@ -79,11 +80,13 @@ def new_run(pictures: list[Path], values: dict[str, Any], effort: str, data: Pat
     caps = models.describe(ref, data)
     method = values.get("adapter", {}).get("method", "delora")
     spec = presets.make_spec("embedded" if caps.embedded else "sd", method, effort, **values)
+    for words in disk.faults(data, spec, caps):
+        raise DiskFull(words)
     files = intake.expand(pictures)
     size_px = spec.resolution or caps.size_px
     with tempfile.TemporaryDirectory() as beside:
         cleaned = intake.prepare(files, Path(beside) / "dataset", size_px)
-        words_for_notes(_verdicts(files, size_px))
+        words_for_notes(intake.left_out(pictures) + _verdicts(files, size_px))
         from app.adapters.saves import open_base
 
         base = open_base(spec.base, data, spec.mixed_precision)
@@ -152,35 +155,40 @@ def _raise_unless_done(run: Run, code: int) -> None:
 def result(run: Run) -> dict:
     """What a finished run made: its folder, scores, recommendation and files."""
     from app.adapters.exporting import read_record
+    from evaluation.scorebook import is_current
 
     scores, record = run.scores(), read_record(run)
-    step = record["step"]
+    step, today = record["step"], is_current(scores)
     return {
         "run": run.id,
         "path": str(run.path),
         "step": step,
         "trigger": run.spec.subject,
         "recommendation": scores["recommendation"],
-        "scores": {key: value for key, value in scores["saves"][str(step)].items() if key != "per_image"},
-        "base": {key: value for key, value in scores["base"].items() if key != "per_image"},
+        "scores": _without_pictures(scores["saves"][str(step)]) if today else None,
+        "base": _without_pictures(scores["base"]) if today else None,
         "real": scores["real"],
         "files": [{**file, "path": str(run.path / "adapter" / file["name"])} for file in record["files"]],
         "note": scores["note"],
     }
 
 
+def _without_pictures(scores: dict) -> dict:
+    return {key: value for key, value in scores.items() if key != "per_image"}
+
+
 def result_words(document: dict) -> str:
     """The end of a run in sentences."""
-    from app.adapters.exporting import main_file
-    from app.commands.runs import percent
+    from app.adapters.formats import main_file
+    from app.commands.runs import advice_words
+    from evaluation.figures import in_words
 
-    scores, file = document["scores"], main_file(document["files"])
-    share = scores["clip_t_share"]
-    lines = [
-        document["recommendation"]["reason"],
-        f"Step {document['step']}: likeness {percent(scores['likeness'])}, follows the prompt "
-        f"{percent(share and 100 * share)}.",
-    ]
+    file = main_file(document["files"])
+    if document["scores"] is None:
+        lines = [f"Its scores were made by older judges. Make them again: delora score {document['run']}"]
+    else:
+        lines = advice_words(document)
+        lines += [f"Step {document['step']}: {in_words(document['scores']['figures'])}."]
     lines += [document["note"]] if document["note"] else []
     lines += [
         *([f"Pictures: {document['sheet']}"] if "sheet" in document else []),

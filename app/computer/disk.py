@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
+from training import room
 from training.base.capabilities import Capabilities
 from training.spec import RunSpec
 from training.step import fitting
@@ -12,7 +12,6 @@ from training.step import fitting
 FLOAT_BYTES = 4
 EXPORTS = 3  # native, kohya and diffusers files
 RESUMABLE = 2  # saves that keep AdamW's two moments
-PIXEL_BYTES = 2  # of a PNG
 SPARE_BYTES = 100e6  # events, log, latents of the class pictures
 
 
@@ -32,16 +31,15 @@ def needed_bytes(spec: RunSpec, caps: Capabilities) -> float:
     copies = 2 if getattr(spec.adapter, "init", "") == "frozen-copy" else 1  # the frozen start is saved as well
     weights = numbers * FLOAT_BYTES * (copies * (kept + EXPORTS) + 2 * RESUMABLE)
     drawn = (saves + 1) * len(spec.sample.prompts) * len(spec.sample.seeds) + spec.class_pictures * spec.with_prior
-    return weights + drawn * (spec.resolution or caps.size_px) ** 2 * PIXEL_BYTES + SPARE_BYTES
+    return weights + room.pictures_bytes(drawn, spec.resolution or caps.size_px) + SPARE_BYTES
 
 
 def faults(data: Path, spec: RunSpec, caps: Capabilities) -> list[str]:
     """Why the disk of the data folder is too small, if it is."""
-    there = next(path for path in (Path(data).absolute(), *Path(data).absolute().parents) if path.is_dir())
-    free, needed = shutil.disk_usage(there).free, needed_bytes(spec, caps)
+    free, needed = room.free_bytes(data), needed_bytes(spec, caps)
     if needed <= free:
         return []
     return [
-        f"The disk of {data} has {free / 1e9:.1f} GB left, and this run writes about {needed / 1e9:.1f} GB. "
+        f"The disk of {data} has {room.size(free)} left, and this run writes about {room.size(needed)}. "
         "Free some space, or save less often."
     ]

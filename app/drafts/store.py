@@ -26,7 +26,7 @@ from app.drafts.pictures import DraftPicture
 from training import atomic
 from training.adapterspec import METHODS
 from training.base import models
-from training.errors import StudioError, from_os_error
+from training.errors import DiskFull, StudioError, from_os_error
 from training.presets import Effort
 from training.subject import intake
 
@@ -93,10 +93,16 @@ def folder_of(data: Path, user: str = "") -> Path:
 
 
 def load(data: Path, user: str = "") -> Draft:
-    """The draft of a user ("" without a login), or a new one. Of a damaged one the pictures come back."""
+    """The draft of a user ("" without a login), or a new one. Of a damaged one the pictures come back.
+
+    To look is possible on a full disk too: a new draft is then on no disk yet.
+    """
     folder = folder_of(data, user)
-    with _locked(folder):
-        return _read(folder, user)
+    try:
+        with _locked(folder):
+            return _read(folder, user)
+    except DiskFull:
+        return Draft(folder=folder, user=user)
 
 
 @contextlib.contextmanager

@@ -26,8 +26,9 @@ from app.orders.drawings import Drawing
 from app.orders.exports import Export
 from app.orders.importing import Import
 from app.orders.order import Order
-from app.work import devices
+from app.work import devices, output
 from app.work.entry import beating
+from training import room
 from training.errors import Stopped, StudioError, from_os_error
 from training.runs.rundir import run_by_id
 from training.runs.states import this_process
@@ -121,6 +122,7 @@ class Drawer:
     def _draw(self, drawing: Drawing) -> None:
         """Load what is not there and draw the pictures into the drawing's folder."""
         request = drawing.request()
+        room.check(self.data, drawing.needed_bytes(), "this drawing", "Free some space, then draw it again.")
         self._hold(drawing, f"Generate: drawing {request.count} picture{'s'[: request.count > 1]}")
         drawing.set_state("drawing", message="Loading the model.", began=time.time(), **this_process())
         from app.orders.warm import Warm
@@ -196,6 +198,7 @@ def _listen(drawer: Drawer) -> None:
 
 def main(data: Path) -> None:
     """Be the drawing process of a data folder."""
+    output.never_fails()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print is no answer
     drawer = Drawer(data)

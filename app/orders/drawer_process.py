@@ -66,7 +66,7 @@ class DrawerProcess:
             if order.path.is_dir():
                 log.info("%s is %s. %s", order.id, order.state().name, order.state().message)
             book.prune(self.data)
-        except StudioError as error:  # damaged, or a full disk
+        except (StudioError, OSError) as error:  # damaged, or a full disk
             log.warning("%s: %s", order_id, error)
         finally:
             self.minded.discard(name)
@@ -83,7 +83,8 @@ class DrawerProcess:
             return []
         waiting = {split_name(name)[0] for name, status in engine.poll().items() if isinstance(status, Waiting)}
         waiting |= {split_name(name)[0] for name in list(self.minded)}
-        return [finding for order in open_ones if (finding := self._compare(order, order.id in waiting, engine))]
+        found = [self._each(order, order.id in waiting, engine) for order in open_ones]
+        return [finding for finding in found if finding]
 
     def drop(self) -> None:
         """Have the process leave the device, after the order at work if there is one."""
@@ -152,6 +153,13 @@ class DrawerProcess:
                 return False
             self._ended.add(order.id)
         return True
+
+    def _each(self, order: Order, known: bool, engine: Engine) -> Finding | None:
+        """`_compare`; what cannot be read or written, as on a full disk, is left as it is and the next one goes on."""
+        try:
+            return self._compare(order, known, engine)
+        except Exception as error:
+            return Finding(order.id, "unknown", f"{order.id} is left as it is for now: {error}")
 
     def _compare(self, order: Order, known: bool, engine: Engine) -> Finding | None:
         """One order that has not ended. known: it waits in the queue, or a thread of this worker sees to it."""

@@ -17,10 +17,12 @@ from pathlib import Path
 
 from app.orders.order import STAMP, Order
 from app.orders.request import DrawRequest, complete, parse_request
+from training import room
 from training.errors import BadInput
 
 __all__ = ["DrawRequest", "Drawing", "create", "list_drawings", "open_drawing", "parse_request"]
 
+USUAL_PX = 512
 ID = re.compile(f"drawing-{STAMP}")
 
 
@@ -45,6 +47,11 @@ class Drawing(Order):
         """The base model's pictures at the same seeds, [] where nothing is to be compared."""
         return self._of_base() if self.request().adapted else []
 
+    def needed_bytes(self) -> float:
+        """About what its pictures will take; a size that the base model chooses counts as Stable Diffusion's."""
+        request = self.request()
+        return room.pictures_bytes(request.total, request.size or USUAL_PX)
+
     def _of_base(self) -> list[Path]:
         return sorted(self.path.glob("base-*.png"))
 
@@ -52,9 +59,10 @@ class Drawing(Order):
 def create(data: Path, request: DrawRequest) -> Drawing:
     """Make a drawing in state queued; it appears whole or not at all. `app.control.draw` also puts it in the queue.
 
-    Raises BadInput or MissingModel as `app.orders.request.complete`, RunFailed where the disk is full.
+    Raises BadInput or MissingModel as `app.orders.request.complete`, DiskFull where there is no room for its pictures.
     """
     request = complete(data, request)
+    room.check(data, room.pictures_bytes(request.total, request.size or USUAL_PX), "this drawing")
     return Drawing.make(data, request, request.total)
 
 

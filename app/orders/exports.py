@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,10 +15,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 import assets
-from app.adapters.exporting import FORMATS, exact_formats, file_name, read_record
+from app.adapters.exporting import file_name, read_record
+from app.adapters.formats import FORMATS, exact_formats
 from app.adapters.saves import best_step, check_step
 from app.orders.order import Order
-from training import atomic
+from training import room
 from training.base import modelfolder, models
 from training.base.capabilities import Capabilities, from_configs
 from training.errors import BadInput
@@ -126,14 +126,12 @@ def create(data: Path, run: Run, kind: str, step: int | None = None) -> Export:
     step: the save; None is that of `step_of`.
 
     Raises:
-        BadInput: the run has no such save, is still being trained, or its method has no such format; the disk is too
-            small.
+        BadInput: the run has no such save, is still being trained, or its method has no such format.
+        DiskFull: there is no room for the file.
         MissingModel: its base model is not on this computer.
     """
     step = step_of(run) if step is None else step
-    folder = Export.folder(data)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic.locked(folder / ".lock"):
+    with Export.alone(data):
         there = of_run(data, run.id).get((kind, step))
         if there and there.is_open:
             return there
@@ -163,12 +161,7 @@ def _complete(data: Path, run: Run, kind: str, step: int) -> ExportRequest:
         )
     packed = 2 if kind == "peft" or not one_file(base.caps) else 1  # the folder, and the file it is packed into
     needed = (size_bytes(spec, kind, base) or 0) * packed + SPARE_BYTES
-    if (free := shutil.disk_usage(run.path).free) < needed:
-        raise BadInput(
-            f"The disk of {data} has {free / 1e9:.1f} GB left, and this needs about {needed / 1e9:.1f} GB.",
-            "Free some space, then make it again.",
-            "disk",
-        )
+    room.check(data, needed, "this file", "Free some space, then make it again.")
     return ExportRequest(run=run.id, step=step, kind=kind, name=name_of(run, kind, step, base.caps))
 
 

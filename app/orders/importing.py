@@ -12,12 +12,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.adapters import imported
-from app.adapters.exporting import slug
-from app.adapters.imported import ImportedAdapter
+from app.adapters.imported import LONGEST_TRIGGER, ImportedAdapter
+from app.adapters.names import slug
 from app.orders.order import Order
-from training import atomic
+from training import room
 from training.errors import BadInput
-from training.spec import explain
+from training.spec import LONGEST_NAME, explain
 
 LARGEST_FILE_MB = 400  # the largest LoRA files of Stable Diffusion 1.x, with all its convolutions, have 300
 PEFT_SETTINGS = "adapter_config.json"
@@ -32,8 +32,8 @@ class ImportRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str = Field(max_length=300)
-    name: str = Field("", max_length=100, description="What to call it.")
-    trigger: str = Field("", max_length=200, description="Words that call it in a prompt.")
+    name: str = Field("", max_length=LONGEST_NAME, description="What to call it.")
+    trigger: str = Field("", max_length=LONGEST_TRIGGER, description="Words that call it in a prompt.")
     base: str = Field("", max_length=1000, description="Base model it was made for.")
     ignore_others: bool = False
 
@@ -62,7 +62,7 @@ def create(data: Path, files: Sequence[Path], **settings) -> Import:
         files: a .safetensors file, and PEFT's settings where it is PEFT's. They are copied.
         settings: name, trigger, base, ignore_others.
 
-    Raises BadInput: other files, one that is too large, or settings that are too long.
+    Raises BadInput: other files, one that is too large, or settings that are too long. DiskFull: there is no room.
     """
     weights = [file for file in files if file.suffix.lower() == ".safetensors"]
     others = [file for file in files if file not in weights]
@@ -76,9 +76,8 @@ def create(data: Path, files: Sequence[Path], **settings) -> Import:
         request = ImportRequest(file=weights[0].name, **settings)
     except ValidationError as error:
         raise explain(error, ImportRequest) from error
-    folder = Import.folder(data)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic.locked(folder / ".lock"):
+    room.check(data, 2 * sum(file.stat().st_size for file in files), "this import")  # the copy, and what it becomes
+    with Import.alone(data):
         for order in Import.all(data):
             if order.is_open and order.request() == request:
                 return order

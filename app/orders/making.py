@@ -12,7 +12,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from app.adapters.exporting import CHECKED, MADE, export
+from app.adapters.exporting import MADE, export
+from app.adapters.formats import CHECKED
 from app.orders.exports import ExportRequest
 from training import atomic
 from training.runs.rundir import run_by_id

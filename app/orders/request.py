@@ -35,6 +35,9 @@ class DrawRequest(BaseModel):
     base: str | None = Field(
         None, max_length=1000, description="Base model to draw with where no run is named. Empty: the built-in one."
     )
+    other_base: bool = Field(
+        False, description="Draw with this base model although the adapter was made for another, such as its finetune."
+    )
     count: int = Field(4, ge=1, le=64, description="How many pictures; the seed counts up from one to the next.")
     strength: float = Field(
         1.0, ge=-10, le=10, allow_inf_nan=False, description="0 is the base model, exactly. 1 is as trained."
@@ -110,12 +113,13 @@ def _with_run(data: Path, request: DrawRequest) -> dict[str, Any]:
     run = run_by_id(data, request.run)
     step = saves.best_step(run) if request.step is None else request.step
     saves.check_step(run, step)
-    return {"step": step, "base": run.spec.base, "prompt": fill(request.prompt, run.spec.subject)}
+    base = request.base if request.base and request.other_base else run.spec.base
+    return {"step": step, "base": base, "prompt": fill(request.prompt, run.spec.subject)}
 
 
 def _with_adapter(data: Path, request: DrawRequest) -> dict[str, Any]:
     source = sources.of_imported(data, request.adapter)
-    if request.base and request.base != source.base:
+    if request.base and request.base != source.base and not request.other_base:
         raise BadInput(
             f"{source.title} was made for {source.base}, not for {request.base}.",
             f"Leave the base model empty, or import its file again for {request.base}.",
@@ -128,4 +132,4 @@ def _with_adapter(data: Path, request: DrawRequest) -> dict[str, Any]:
             "prompt",
         )
     prompt = fill(request.prompt, source.trigger) if source.trigger else request.prompt
-    return {"step": None, "adapter": source.facts["adapter"], "base": source.base, "prompt": prompt}
+    return {"step": None, "adapter": source.facts["adapter"], "base": request.base or source.base, "prompt": prompt}

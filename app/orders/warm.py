@@ -40,7 +40,7 @@ class Warm:
         if (source and source.facts) != (self._source and self._source.facts):
             self._take_off()
             if source is not None:
-                self.adapter = source.attach(self.base)
+                self.adapter = source.attach(self.base, other_base=request.other_base)
                 self._source = source
 
     def pictures(self, request: DrawRequest, tell: Callable[[float], None]) -> Iterator[tuple[str, dict, Image.Image]]:
@@ -98,7 +98,7 @@ class Warm:
         settings = request.model_dump(include={"prompt", "negative", "steps", "guidance", "sampler"})
         facts = {**settings, "seed": seed, "size": image.width, "base": self.base.name, "strength": 0.0}
         if kind == "adapter":
-            facts |= {"strength": request.strength, **self._source.facts}
+            facts |= {"strength": request.strength, **self._source.facts_on(self.base.ref)}
         return facts
 
     def _take_off(self) -> None:

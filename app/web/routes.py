@@ -1,19 +1,19 @@
 """The app's own routes: the status that every page asks for, finished pictures, downloads, and starting the worker.
 
 Nothing is found by a path that a browser sent: an address names a run, a step and a picture, each by a pattern, and
-the file is looked up among those that are finished.
+the file is looked up among those that are finished. No link is followed, so that a run of somebody else's gives away no
+file of this computer.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-import secrets
+import stat
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import FileResponse, JSONResponse
 
 from app.web.studio import Studio, user_of
 
@@ -26,7 +26,7 @@ AGAIN = {"Cache-Control": "private, no-cache"}
 def routes(studio: Studio) -> APIRouter:
     """The routes of one data folder, all under /studio."""
     router = APIRouter(prefix="/studio")
-    data = studio.data
+    data = studio.data.absolute()
 
     @router.get("/status")
     def status() -> JSONResponse:
@@ -41,23 +41,23 @@ def routes(studio: Studio) -> APIRouter:
 
     @router.get("/picture/{run}/dataset/{file}")
     def subject(run: str, file: str) -> FileResponse:
-        return _png(data / "runs" / _id(run) / "dataset", file)
+        return _png(data, data / "runs" / _id(run) / "dataset", file)
 
     @router.get("/picture/{run}/{step}/{file}")
     def sample(run: str, step: str, file: str) -> FileResponse:
         if not re.fullmatch(r"step-\d{6,}", step):
             raise HTTPException(404)
-        return _png(data / "runs" / _id(run) / "samples" / step, file)
+        return _png(data, data / "runs" / _id(run) / "samples" / step, file)
 
     @router.get("/drawing/{drawing}/{file}")
     def drawing(drawing: str, file: str) -> FileResponse:
-        return _png(data / "drawings" / _id(drawing), file)
+        return _png(data, data / "drawings" / _id(drawing), file)
 
     @router.get("/draft/{file}")
     def draft(request: Request, file: str) -> FileResponse:
         from app.drafts import draft as drafts
 
-        return _png(drafts.thumbnails_folder(data, user_of(request)), file, AGAIN)
+        return _png(data, drafts.thumbnails_folder(data, user_of(request)), file, AGAIN)
 
     @router.get("/file/{run}/{name}")
     def download(run: str, name: str) -> FileResponse:
@@ -66,7 +66,7 @@ def routes(studio: Studio) -> APIRouter:
 
         for path in finished_files(Run(data / "runs" / _id(run))):
             if path.name == name:
-                return FileResponse(path, filename=name, media_type="application/octet-stream", headers=AGAIN)
+                return _file(data, path, filename=name, media_type="application/octet-stream", headers=AGAIN)
         raise HTTPException(404)
 
     @router.get("/save/{run}/{step}")
@@ -75,39 +75,10 @@ def routes(studio: Studio) -> APIRouter:
         from training.runs.run import Run
 
         path = adapter_file(Run(data / "runs" / _id(run)), step)
-        if not path.is_file():
-            raise HTTPException(404)
         name = f"{run}-step-{step}.safetensors"
-        return FileResponse(path, filename=name, media_type="application/octet-stream", headers=AGAIN)
+        return _file(data, path, filename=name, media_type="application/octet-stream", headers=AGAIN)
 
     return router
-
-
-class Login:
-    """ASGI middleware: HTTP Basic in front of everything, pages and own routes alike."""
-
-    def __init__(self, app, users: dict[str, str]):
-        self.app, self.users = app, users
-
-    async def __call__(self, scope, receive, send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            return await self.app(scope, receive, send)
-        user = self._user(dict(scope["headers"]).get(b"authorization", b""))
-        if user is None:
-            words = PlainTextResponse("Please log in.", 401, {"WWW-Authenticate": 'Basic realm="DeLoRA Studio"'})
-            return await words(scope, receive, send)
-        scope["studio_user"] = user
-        return await self.app(scope, receive, send)
-
-    def _user(self, header: bytes) -> str | None:
-        kind, _, value = header.partition(b" ")
-        try:
-            name, _, word = base64.b64decode(value, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        right = self.users.get(name, secrets.token_hex())
-        same = secrets.compare_digest(word.encode(), right.encode())
-        return name if kind.lower() == b"basic" and same else None
 
 
 def _id(name: str) -> str:
@@ -116,7 +87,20 @@ def _id(name: str) -> str:
     return name
 
 
-def _png(folder: Path, file: str, headers: dict[str, str] = FOREVER) -> FileResponse:
-    if not PICTURE.fullmatch(file) or not (folder / file).is_file():
+def _png(data: Path, folder: Path, file: str, headers: dict[str, str] = FOREVER) -> FileResponse:
+    if not PICTURE.fullmatch(file):
         raise HTTPException(404)
-    return FileResponse(folder / file, media_type="image/png", headers=headers)
+    return _file(data, folder / file, media_type="image/png", headers=headers)
+
+
+def _file(data: Path, path: Path, **how: Any) -> FileResponse:
+    """A regular file of the data folder. The owner may have linked that and its folders to another disk, no more."""
+    top, *below = path.relative_to(data).parts  # "runs", and what is in it
+    found = (data / top).resolve().joinpath(*below)
+    try:
+        regular = stat.S_ISREG(found.lstat().st_mode) and found.resolve() == found
+    except OSError:
+        regular = False
+    if not regular:
+        raise HTTPException(404)
+    return FileResponse(found, **how)

@@ -8,44 +8,64 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
-import time
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
-from app import worker
-from app.web import presence
+from app.web.door.names import Names
+from app.web.keeper import WorkerKeeper
 from app.web.studio import Studio
-from app.work import workerfile
+from training.base import modelref
 from training.errors import BadInput
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 PORTS_TRIED = 20
-LOOK_SECONDS = 2.0
 
 
-def serve(data: Path, *, host: str, port: int, auth: list[str], browser: bool) -> None:
+def serve(
+    data: Path,
+    *,
+    host: str,
+    port: int,
+    auth: list[str],
+    browser: bool,
+    allow_hosts: Sequence[str] = (),
+    root_path: str = "",
+    models_folders: Sequence[Path] = (),
+) -> None:
     """Show the pages until Ctrl-C.
 
-    Raises BadInput for an address of the network without `auth`, a port that is taken, or a login that is none.
+    Args:
+        allow_hosts, root_path: see `app.web.door.names.Names` and `app.web.door.front.Front`.
+        models_folders: with `auth`, where else than among the added models base models may lie.
+
+    Raises BadInput for an address of the network without `auth`, a port that is taken, a login that is none, and a name
+    or path that is none.
     """
-    users = logins(auth)
+    from app.web.door.front import clean_root_path
+    from app.web.ui import application
+
+    users, names, root_path = logins(auth), Names(host, allow_hosts), clean_root_path(root_path)
     if host not in LOCAL and not users:
         raise BadInput(
             f"--host {host} lets others on the network in.", "Give --auth NAME:PASSWORD as well.", field="host"
         )
+    if allow_hosts and not users:
+        print("Note: who comes by a name of --allow-host can do everything here without --auth.", file=sys.stderr)
     data.mkdir(parents=True, exist_ok=True)
     listening = bind(host, port)
     studio = Studio(data)
-    with presence.present(data), WorkerKeeper(studio) as keeper:
-        studio.hold_worker = keeper.hold
-        server = _server(studio, users)  # the worker starts while the pages are built
-        address = f"http://{'localhost' if host in LOCAL else host}:{listening.getsockname()[1]}"
+    if users:
+        modelref.confine(data, models_folders)
+    with contextlib.closing(studio.uploads), WorkerKeeper(data) as keeper:
+        studio.hold_worker, studio.worker_words = keeper.hold, keeper.words
+        pages = application(studio, users, names=names, root_path=root_path)  # while the worker starts
+        server = _server(pages)
+        address = f"http://{'localhost' if host in LOCAL else host}:{listening.getsockname()[1]}{root_path}"
         print(f"DeLoRA Studio: {address}  (data in {data}; Ctrl-C saves and stops)", file=sys.stderr, flush=True)
         if browser:
             threading.Timer(0.5, webbrowser.open, [address]).start()
@@ -81,65 +101,9 @@ def bind(host: str, port: int) -> socket.socket:
     raise BadInput(f"--port {port} on {host} cannot be used: {last.strerror}.", "Choose another one.", field="port")
 
 
-class WorkerKeeper:
-    """Starts a worker where there is none, and ends it with the last app of the data folder."""
-
-    def __init__(self, studio: Studio):
-        self.data = studio.data
-        self._started: subprocess.Popen | None = None
-        self._over = threading.Event()
-
-    def __enter__(self) -> WorkerKeeper:
-        self.hold()
-        threading.Thread(target=self._watch, name="worker keeper", daemon=True).start()
-        return self
-
-    def hold(self) -> None:
-        """Start a worker where there is none."""
-        if started := worker.start_detached(self.data):
-            presence.note_worker(self.data, started.pid)
-            self._started = started
-
-    def _watch(self) -> None:
-        """An ended worker must be waited for, or it stays as a zombie."""
-        while not self._over.wait(LOOK_SECONDS):
-            if self._started:
-                self._started.poll()
-
-    def __exit__(self, *_) -> None:
-        self._over.set()
-        state = workerfile.read(self.data)
-        if presence.others(self.data) or not (state.working and presence.started_by_an_app(self.data, state.pid)):
-            return
-        with contextlib.suppress(ProcessLookupError), _ctrl_c_again(state.pid):
-            print("Saving what is training, then stopping. A second Ctrl-C stops at once.", file=sys.stderr, flush=True)
-            os.kill(state.pid, signal.SIGTERM)
-            while workerfile.held(self.data):
-                if self._started:
-                    self._started.poll()
-                time.sleep(0.1)
-
-
-@contextlib.contextmanager
-def _ctrl_c_again(pid: int):
-    """While inside, Ctrl-C asks the worker a second time, which ends the training at once."""
-
-    def again(*_) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-
-    before = signal.signal(signal.SIGINT, again)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _server(studio: Studio, users: dict[str, str]):
+def _server(pages):
     """uvicorn without its last act: it raises the signal anew, which would end us before we are done."""
     import uvicorn
-
-    from app.web.ui import application
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets=None):
@@ -155,5 +119,4 @@ def _server(studio: Studio, users: dict[str, str]):
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
-    pages = application(studio, users)
     return Server(uvicorn.Config(pages, log_level="warning", timeout_graceful_shutdown=1, server_header=False))

@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+from app.web.uploads import Owner, Uploads
 from app.work.engines import Engine, open_engine
 
 STATUS_SECONDS = 1.0  # many open pages ask; the folders are looked at once a second at most
@@ -17,7 +18,9 @@ class Studio:
     def __init__(self, data: Path):
         self.data = Path(data)
         self.engine: Engine = open_engine(self.data)
+        self.uploads = Uploads(self.data)
         self.hold_worker = lambda: None  # set by the server: starts a worker where there is none
+        self.worker_words = lambda: ""  # and why there is none
         self._lock, self._status, self._asked = threading.Lock(), {}, 0.0
 
     def status(self) -> dict:
@@ -30,9 +33,14 @@ class Studio:
     def _look(self) -> dict:
         from app.web.parts import strip
 
-        return strip.status(self.data, self.engine)
+        return strip.status(self.data, self.engine, self.worker_words())
 
 
 def user_of(request) -> str:
     """Who asks, a FastAPI or a Gradio request: the name given at the login, "" where there is none."""
     return getattr(request, "request", request).scope.get("studio_user", "")
+
+
+def session_of(request) -> Owner:
+    """Whose uploads a request may name: the name given at the login, and the session of its cookie."""
+    return user_of(request), getattr(request, "request", request).scope.get("studio_session", "")

@@ -7,10 +7,10 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
-from app.orders import importing
 from app.web import gradioimport
+from app.web.door import upload
+from app.web.door.names import Names
 from app.web.studio import Studio
-from training.subject.pictures import LARGEST_FILE_MB
 
 STATIC = Path(__file__).parent / "static"
 PAGES = (  # name, address, module; the first four are in the navigation
@@ -23,28 +23,41 @@ PAGES = (  # name, address, module; the first four are in the navigation
 )
 
 
-def application(studio: Studio, users: dict[str, str] | None = None):
-    """The ASGI application: pages, own routes, and the login in front of both where there are `users`."""
+def application(
+    studio: Studio, users: dict[str, str] | None = None, *, names: Names | None = None, root_path: str = ""
+):
+    """The ASGI application: the door, behind it the login where there are `users`, then pages and own routes.
+
+    Args:
+        names: what it answers to; this computer's own names by themselves.
+        root_path: the path that a proxy puts before all addresses, as `app.web.door.front.clean_root_path` gives it.
+    """
     gr = _gradio(studio.data)
     from fastapi import FastAPI
 
     from app.web import routes, theme
+    from app.web.door import calls, front, login, nospace, unforeseen
 
     app = FastAPI(title="DeLoRA Studio", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(routes.routes(studio))
+    app.include_router(upload.routes(studio))
+    app.add_middleware(nospace.NoSpace, data=studio.data)
+    app.add_middleware(calls.Calls, uploads=studio.uploads)
     if users:
-        app.add_middleware(routes.Login, users=users)
-    return gr.mount_gradio_app(
+        app.add_middleware(login.Login, users=users)  # the last one added is the first one asked
+    pages = blocks(studio)
+    gr.mount_gradio_app(
         app,
-        blocks(studio),
+        pages,
         path="/",
+        root_path=root_path or None,
         theme=theme.theme(),
         css="\n".join(path.read_text("utf-8") for path in sorted(STATIC.glob("*.css"))),
         head="".join(f"<script>{path.read_text('utf-8')}</script>" for path in sorted(STATIC.glob("*.js"))),
         favicon_path=STATIC / "icon.svg",
         auth_dependency=(lambda request: request.scope.get("studio_user")) if users else None,
         allowed_paths=[],
-        max_file_size=max(LARGEST_FILE_MB, importing.LARGEST_FILE_MB) * 10**6,
+        max_file_size=upload.LARGEST_MB * 10**6,
         footer_links=[],
         run_history=False,
         enable_monitoring=False,
@@ -53,14 +66,19 @@ def application(studio: Studio, users: dict[str, str] | None = None):
         mcp_server=False,
         show_error=False,
     )
+    # Gradio's own look at paths begins when launch() has set these, which mounting does not: a second door behind ours.
+    pages.has_launched = pages.is_running = True
+    addresses = tuple(address for _, address, _ in PAGES)
+    return front.Front(unforeseen.Unforeseen(app), names or Names(), addresses, root_path)
 
 
 def blocks(studio: Studio):
     """The pages as one `gr.Blocks`, each at its own address."""
-    gr = _gradio(studio.data)
+    _gradio(studio.data)
     from app.web.pages import api, shell
+    from app.web.pages.told import Pages
 
-    with gr.Blocks(title="DeLoRA Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as app:
+    with Pages(title="DeLoRA Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as app:
         _page(studio, shell, app, *PAGES[0])
         api.build(studio)
     for name, address, module in PAGES[1:]:

@@ -13,10 +13,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from app.work import attempts, devices
+from app.work import attempts, devices, output
 from app.work.devices import Lease
 from app.work.job import run_job, take_up, waiting
-from training.errors import BadInput, Stopped, StudioError, Superseded
+from training.errors import BadInput, Stopped, StudioError, Superseded, disk_full
+from training.runs import endings
 from training.runs.run import Run
 from training.runs.statefolder import StateFolder
 
@@ -49,15 +50,18 @@ def main(path: Path, attempt: int, job: Job = run_job) -> int:
             print(error, file=sys.stderr)
             return 0
         except Stopped:
-            gone = {"phase": "", "pid": None, "pid_started": None, "saved_step": run.latest_checkpoint()}
-            run.set_state("stopped", **gone)
+            run.set_state("stopped", **endings.released(run))
             return Stopped.exit_code
-        except StudioError as error:
-            _set_failed(run, error.message, error.remedy)
-            return error.exit_code
         except Exception as error:
+            if full := disk_full(error):
+                with contextlib.suppress(StudioError):  # the worker settles it
+                    endings.out_of_room(run, full)
+                return full.exit_code
+            if isinstance(error, StudioError):
+                endings.failed(run, error.message, error.remedy)
+                return error.exit_code
+            endings.failed(run, f"{type(error).__name__}: {error}", "The whole report is in the run's log.txt.")
             traceback.print_exc()
-            _set_failed(run, f"{type(error).__name__}: {error}", "The whole report is in the run's log.txt.")
             return 1
 
 
@@ -76,8 +80,8 @@ def beating(run: StateFolder) -> Iterator[None]:
                     run.beat()
             except Superseded:
                 return
-            except StudioError:
-                continue  # the disk is full: the job itself will say so
+            except (StudioError, OSError):
+                continue  # a full disk, a state just being put back: the job itself will say so
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()
@@ -89,14 +93,9 @@ def beating(run: StateFolder) -> Iterator[None]:
 
 
 def _do(path: Path, job: Job, lease: Lease | None) -> int:
-    return {"done": 0, "stopped": Stopped.exit_code, "failed": 4}.get(str(job(path, lease)), 0)
-
-
-def _set_failed(run: Run, message: str, remedy: str) -> None:
-    if not run.state().ended:
-        gone = {"phase": "", "pid": None, "pid_started": None, "saved_step": run.latest_checkpoint()}
-        run.set_state("failed", message=message, remedy=remedy, cause="error", **gone)
+    return {"done": 0, "stopped": Stopped.exit_code, "failed": 4, "interrupted": 4}.get(str(job(path, lease)), 0)
 
 
 if __name__ == "__main__":
+    output.never_fails()
     sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

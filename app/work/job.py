@@ -6,7 +6,6 @@ interruption. Everything that it finds and makes is written into the run folder;
 
 import os
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from app.work import attempts, devices
 from app.work.devices import Lease
 from evaluation import tasks
 from training.errors import Stopped, Superseded
+from training.runs import endings
 from training.runs.run import Run
 
 BEAT_SECONDS = 1.0
@@ -45,7 +45,7 @@ def run_job(
     clip: str | None = None,
     report: Callable[[JobProgress], None] | None = None,
 ) -> str:
-    """Do what is left to do of the run in folder `path`; returns the state it ended in: done, stopped or failed.
+    """Do what is left to do of the run in folder `path`; returns the state it ended in.
 
     Args:
         lease: the device that the caller holds: after each save it is handed to whoever waits. None keeps it.
@@ -70,10 +70,10 @@ def run_job(
     except Superseded:
         raise
     except KeyboardInterrupt:  # asked twice: at once, without a save
-        run.set_state("interrupted", **_ended(run))
+        run.set_state("interrupted", **endings.released(run))
         raise
     except Stopped:
-        return run.set_state("stopped", **_ended(run)).name
+        return run.set_state("stopped", **endings.released(run)).name
     except Exception as error:
         _fail(run, error)
         raise
@@ -141,7 +141,7 @@ class _Job:
             return str(outcome)
         self._export()
         self.run.append_event({"kind": "phase", "phase": ""})
-        self.run.set_state("done", step=self.spec.steps, **_ended(self.run))
+        self.run.set_state("done", step=self.spec.steps, **endings.released(self.run))
         return "done"
 
     def _on_save(self, step: int, adapter) -> None:
@@ -230,17 +230,9 @@ def _follow(path: Path, base) -> str:
     return str(loop.train(run, base, tasks.of(run.spec).take_in, data=run.path.parent.parent))
 
 
-def _ended(run: Run) -> dict:
-    return {"phase": "", "pid": None, "pid_started": None, "saved_step": run.latest_checkpoint()}
-
-
 def _fail(run: Run, error: Exception) -> None:
-    """Set the run's state to failed, unless the training loop did, and keep the whole report in its log."""
-    if run.state().ended:
-        return
-    with (run.path / "log.txt").open("a", encoding="utf-8") as log:
-        log.write(traceback.format_exc())
-    from training.step.lifecycle import explain
+    """Set the run's state to what the error makes of it, unless the training loop did."""
+    if not run.state().ended:
+        from training.step import lifecycle
 
-    message, remedy, cause = explain(error, run.latest_checkpoint(), run.state().memory)
-    run.set_state("failed", message=message, remedy=remedy, cause=cause, **_ended(run))
+        lifecycle.end(run, error)

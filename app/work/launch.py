@@ -40,7 +40,9 @@ def accelerate(command: list[str], folder: Path, *, threads: int, processes: int
     """`command` under `accelerate launch`, with a config file of ours in `folder`."""
     config = folder / "accelerate.json"
     several = ["--multi_gpu"] if processes > 1 else []
-    atomic.write_text(config, json.dumps(_config(processes), indent=2) + "\n")
+    text = json.dumps(_config(processes), indent=2) + "\n"
+    if not config.is_file() or config.read_text("utf-8") != text:  # nearly always there: a full disk is no matter then
+        atomic.write_text(config, text)
     return [
         *(sys.executable, "-P", "-m", "accelerate.commands.launch"),
         *("--config_file", str(config)),
@@ -104,7 +106,7 @@ def start(run: Run, attempt: int, command: list[str]) -> Job:
     """Start a job under a guard; what it prints goes to the run's log.txt.
 
     The guard reads from a pipe whose other end only this process holds: the pipe closes when this process ends,
-    however it ends, and the guard ends the job. Raises OSError where the guard cannot be started.
+    however it ends, and the guard ends the job. Raises OSError where the guard cannot be started or ended early.
     """
     guard = subprocess.Popen(
         [sys.executable, "-P", "-m", "app.work.guard", str(run.path.resolve()), str(attempt), *command],
@@ -117,6 +119,9 @@ def start(run: Run, attempt: int, command: list[str]) -> Job:
     line = guard.stdout.readline()
     if not line.strip().isdigit():
         guard.kill()
-        guard.wait()
-        raise OSError(f"The guard of run {run.id} did not start the job; see its log.txt.")
+        code = guard.wait()
+        guard.stdin.close()
+        guard.stdout.close()
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        raise ChildProcessError(f"its guard {how} before the training began")
     return Job(guard, int(line), processes.oom_kills())

@@ -2,42 +2,76 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import time
 from pathlib import Path
+from typing import Any
 
-from app.work import attempts
-from training.errors import BadInput
-from training.runs import shortage
+from app.work import attempts, workerfile
+from training import room
+from training.errors import BadInput, StudioError
+from training.runs import endings, shortage
 from training.runs.run import Run
 from training.runs.states import RunState
 
 NO_WORD = "the training program ended without a word (computer restarted, program closed, or power lost)"
 GUARD = "the worker ended, and its guard ended the training"
 FORCED = "it was ended by force"
+SILENT_SECONDS = 15.0  # without a heartbeat for this long, a process nobody can see is dead
+ENDED_BY_ITSELF = re.compile(r"ended with code \d+")  # as the guard says it
 WITH_THE_APP = "Stopped with the app."
 
 
-def settle(run: Run, attempt: int, why: str = NO_WORD, *, out_of_memory: bool = False) -> RunState:
+def settle(run: Run, attempt: int, why: str = NO_WORD, *, out_of_memory: bool = False, said: int = 0) -> RunState:
     """Give a run whose process is gone the state that its folder shows; returns the state it has then.
 
     Stopped where a stop was asked for, failed where memory ran out or the program never began, else interrupted.
     A run that ended, waits, lives, or was taken up by a newer attempt stays as it is.
+
+    Args:
+        why: how the process ended, in words.
+        said: the length of the run's log in bytes before the process began: what stood there is of others.
     """
     state = run.state()
-    lives = state.alive and state.pid != os.getpid()  # the worker stands in for a job that has not begun
-    if state.ended or state.name == "queued" or not attempts.still_ours(run, attempt) or lives:
+    if not _is_over(run, attempt, state):
         return state
-    name, changes = _verdict(run, attempt, state, why, out_of_memory)
-    gone = {"phase": "", "pid": None, "pid_started": None, "saved_step": run.latest_checkpoint()}
+    name, changes = _verdict(run, attempt, state, why, out_of_memory, said)
     try:
-        return run.set_state(name, **gone, **changes)
+        return run.set_state(name, **endings.released(run), **changes)
     except BadInput:  # somebody else settled it in this moment
         return run.state()
 
 
-def _verdict(run: Run, attempt: int, state: RunState, why: str, out_of_memory: bool) -> tuple[str, dict]:
-    saved = saved_words(run)
+def seen(run: Run) -> RunState:
+    """Where a run stands, settled first where its process is gone and no worker is there to do so.
+
+    A process that is not to be seen may be at work on another computer: its last sign of life must be old, or of a time
+    that is yet to come.
+    """
+    state = run.state()
+    attempt, age = run.newest_attempt(), time.time() - (state.heartbeat or state.updated)
+    if abs(age) < SILENT_SECONDS or not _is_over(run, attempt, state) or workerfile.held(run.path.parent.parent):
+        return state
+    with contextlib.suppress(StudioError):
+        state = settle(run, attempt)
+    if not _is_over(run, attempt, state):
+        return state
+    name, changes = _verdict(run, attempt, state, NO_WORD, out_of_memory=False, said=0)  # a folder not to be written
+    return state.model_copy(update={"name": name, **endings.released(run), **changes})
+
+
+def _is_over(run: Run, attempt: int, state: RunState) -> bool:
+    """Whether a run says it is at work and its process is gone."""
+    lives = state.alive and state.pid != os.getpid()  # the worker stands in for a job that has not begun
+    return not (state.ended or state.name == "queued" or lives) and attempts.still_ours(run, attempt)
+
+
+def _verdict(
+    run: Run, attempt: int, state: RunState, why: str, out_of_memory: bool, said: int
+) -> tuple[str, dict[str, Any]]:
+    saved = endings.saved_words(run)
     step = max(state.step, _last_step(run)["step"])
     if state.name == "stopping" or run.stop_requested():
         lost = step > (run.latest_checkpoint() or 0)
@@ -49,24 +83,27 @@ def _verdict(run: Run, attempt: int, state: RunState, why: str, out_of_memory: b
             "remedy": shortage.remedy(state.memory),
             "cause": "memory",
         }
-    if state.name == "starting" and run.newest_attempt() < attempt and why == NO_WORD:
+    if room.is_full(run.path):
+        return "interrupted", {
+            "step": step,
+            "message": f"{room.warning(run.path)} The training program ended at step {step}. {saved}",
+            "remedy": endings.BY_ITSELF,
+            "cause": "disk",
+        }
+    if state.name == "starting" and run.newest_attempt() < attempt and ENDED_BY_ITSELF.fullmatch(why):
+        words = last_line(run.path / "log.txt", said)
         return "failed", {
-            "message": f"The training program could not be started: {last_line(run.path / 'log.txt')}",
+            "message": f"The training program could not be started: {words or f'it {why} and wrote no word of why.'}",
             "remedy": "The whole report is in the run's log.txt. `delora doctor` looks for the usual causes.",
             "cause": "error",
         }
+    early = why.startswith("ended")  # before it had taken the run up
     when = time.strftime("%a %H:%M", time.localtime(state.heartbeat or state.updated))
     return "interrupted", {
         "step": step,
-        "message": f"Interrupted on {when} at step {step}: {why}. {saved}",
+        "message": f"Interrupted on {when} at step {step}: {'the training program ' if early else ''}{why}. {saved}",
         "remedy": _repeats(run, step),
     }
-
-
-def saved_words(run: Run) -> str:
-    """How far a run is saved."""
-    saved = run.latest_checkpoint()
-    return "Nothing is saved yet." if saved is None else f"Saved up to step {saved}."
 
 
 def _repeats(run: Run, step: int) -> str:
@@ -84,10 +121,12 @@ def _last_step(run: Run) -> dict:
     return next(reversed(run.history("step")), {"step": 0})
 
 
-def last_line(path: Path) -> str:
-    """The last line of a log that says something; "" where there is none."""
+def last_line(path: Path, start: int = 0) -> str:
+    """The last line of a log, from byte `start` on, that says something; "" where there is none."""
     try:
-        lines = path.read_text("utf-8", errors="replace").splitlines()
+        with path.open("rb") as file:
+            file.seek(start)
+            lines = file.read().decode("utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -7,6 +7,7 @@ waits stays in the queue for the next worker.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -23,7 +24,8 @@ from app.work.engines import Kind, Running, job_name, split_name
 from app.work.engines.local import Handler, LocalEngine
 from app.work.engines.records import node
 from app.work.reconcile import Finding, Reconciler
-from training.errors import StudioError
+from training.errors import StudioError, disk_full
+from training.runs import endings
 from training.runs.run import Run
 from training.runs.states import this_process
 
@@ -58,6 +60,8 @@ class Worker:
             see to, and adds its own.
         command: makes the command that does a training job.
         handlers: what does the jobs of a queue, by kind, in place of this class's own.
+        by_app: whether an app started it, see `app.work.workerfile`.
+        wanted: asked once, when it has the data folder: False ends it again. The app that started it may have left.
     """
 
     def __init__(
@@ -66,8 +70,10 @@ class Worker:
         drawer: Callable[[Path, set[str]], Drawer],
         command: launch.Command = launch.training_command,
         handlers: dict[Kind, Handler] | None = None,
+        by_app: bool = False,
+        wanted: Callable[[], bool] = lambda: True,
     ):
-        self.data, self.command = Path(data), command
+        self.data, self.command, self.by_app, self.wanted = Path(data), command, by_app, wanted
         self._minded: set[str] = set()  # the jobs that threads of this process wait for
         self.drawer = drawer(self.data, self._minded)
         self.handlers: dict[Kind, Handler] = {"train": self._train, "generate": self.drawer.draw, **(handlers or {})}
@@ -91,6 +97,8 @@ class Worker:
             self.reconciler = Reconciler(self.data, self.engine, lambda: set(self._minded))
             self.since, self._looked_after = time.time(), time.monotonic()
             self._look()
+            if not self.wanted():
+                return self._say_ended()
             consumers = [_Consumer(self.engine.queues[kind], workers=1, max_delay=0.2) for kind in self.handlers]
             for consumer in consumers:
                 consumer.start()
@@ -104,10 +112,21 @@ class Worker:
         self._wake.set()
 
     def _look(self, consumers: list[Consumer] = ()) -> None:
-        """Sign of life, jobs to be ended by force, run folders against the queue, threads that died."""
-        workerfile.write(self.data, node(), self.since)
-        self.engine.records.tend(set(self._minded))
-        found = self.reconciler.look() + self.drawer.look(self.engine)
+        """Sign of life, jobs to be ended by force, run folders against the queue, threads that died.
+
+        Each is done whatever becomes of the others: a worker that dies takes its training along.
+        """
+        found: list[Finding] = []
+        for part in (
+            self._say_alive,
+            lambda: self.engine.records.tend(set(self._minded)),
+            self.reconciler.look,
+            lambda: self.drawer.look(self.engine),
+        ):
+            try:
+                found += part() or []
+            except Exception as error:  # a full disk, a folder that is closed, a queue that does not answer
+                found.append(Finding("", "unknown", f"A look failed and is made again: {error}"))
         for finding in found:
             if finding.words not in self._told:
                 log.info(finding.words)
@@ -116,6 +135,14 @@ class Worker:
             self._looked_after = time.monotonic()
             for consumer in consumers:
                 consumer.check_worker_health()
+
+    def _say_alive(self, *, ended: bool = False) -> None:
+        workerfile.write(self.data, node(), self.since, by_app=self.by_app, ended=ended)
+
+    def _say_ended(self) -> None:
+        with contextlib.suppress(OSError):
+            self._say_alive(ended=True)
+        log.info("The worker ends.")
 
     # One training
 
@@ -140,17 +167,22 @@ class Worker:
         name = job_name(run.id, attempt)
         log.info("Job %s begins.", name)
         self.drawer.drop()  # so that the device is free when the training has started
+        log_bytes = size_of(run.path / "log.txt")
         try:
             job = launch.start(run, attempt, self.command(run, attempt))
         except (OSError, StudioError) as error:
-            words = f"The training program could not be started: {error}"
-            run.set_state("failed", message=words, cause="error", pid=None, pid_started=None)
+            if full := disk_full(error):
+                endings.out_of_room(run, full)
+            else:
+                remedy = "Resume tries again. `delora doctor` looks for the usual causes."
+                endings.failed(run, f"The training program could not be started: {error}.", remedy)
             return
         record = self.engine.records.open(name, "train", job.guard.pid, job.group)
         how = job.wait()
-        state = outcome.settle(run, attempt, out_of_memory=job.out_of_memory)
+        why = how if how and run.newest_attempt() < attempt else outcome.NO_WORD
+        state = outcome.settle(run, attempt, why, out_of_memory=job.out_of_memory, said=log_bytes)
         if name in self._left and state.name == "stopped" and attempts.still_ours(run, attempt):
-            state = run.set_state(message=f"{outcome.WITH_THE_APP} {outcome.saved_words(run)}")
+            state = run.set_state(message=f"{outcome.WITH_THE_APP} {endings.saved_words(run)}")
         self.engine.records.close(record, how)
         log.info("Job %s %s; the run is %s. %s", name, how, state.name, state.message)
 
@@ -174,11 +206,12 @@ class Worker:
                 self.drawer.close(0)
                 for name in self._at_work(names):
                     self.engine.stop(name, grace=0)
-            self.engine.records.tend(set(self._minded))
+            with contextlib.suppress(OSError):
+                self.engine.records.tend(set(self._minded))
             time.sleep(0.1)
         self.drawer.close()
-        self.reconciler.look()
-        log.info("The worker ends.")
+        self._look()
+        self._say_ended()
 
     def _at_work(self, names: list[str]) -> list[str]:
         records = [self.engine.records.read(name) for name in names]
@@ -186,6 +219,14 @@ class Worker:
 
     def _run_of(self, name: str) -> Run:
         return Run(self.data / "runs" / split_name(name)[0])
+
+
+def size_of(path: Path) -> int:
+    """A file's length in bytes, 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 class _Consumer(Consumer):

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from training import atomic
@@ -18,13 +18,20 @@ from training.runs.states import started_at
 
 @dataclass(frozen=True)
 class WorkerState:
-    """Whether a worker is there. pid, since, heartbeat (seconds since 1970) are of the last one, None if never."""
+    """Whether a worker is there. All else is of the last one, None if never; times are seconds since 1970.
+
+    by_app: whether an app started it, which then ends it; one that a person started is left to them. ended: whether it
+    was asked to end and did.
+    """
 
     working: bool
     pid: int | None = None
+    pid_started: float | None = None
     node: str = ""
     since: float | None = None
     heartbeat: float | None = None
+    by_app: bool = False
+    ended: bool = False
 
 
 @contextlib.contextmanager
@@ -67,13 +74,15 @@ def read(data: Path) -> WorkerState:
         said = json.loads(_path(data).read_text("utf-8"))
     except (OSError, ValueError):
         said = {}
-    return WorkerState(held(data), said.get("pid"), said.get("node", ""), said.get("since"), said.get("heartbeat"))
+    known = {field.name: said[field.name] for field in fields(WorkerState) if field.name in said}
+    return WorkerState(**known | {"working": held(data)})
 
 
-def write(data: Path, node: str, since: float) -> None:
-    """Say that this process is the worker and alive."""
+def write(data: Path, node: str, since: float, *, by_app: bool = False, ended: bool = False) -> None:
+    """Say that this process is the worker and alive, or that it ends in order."""
     said = {"pid": os.getpid(), "pid_started": started_at(os.getpid()), "node": node, "since": since}
-    atomic.write_text(_path(data), json.dumps({**said, "heartbeat": time.time()}) + "\n")
+    said |= {"by_app": by_app, "ended": ended}
+    atomic.rewrite_text(_path(data), json.dumps({**said, "heartbeat": time.time()}) + "\n")
 
 
 def _path(data: Path) -> Path:

@@ -1,12 +1,12 @@
 """The app as a process of its own, and a real Chromium that looks at it."""
 
 import os
-import shutil
 
+import chromium
 import pytest
 from appprocess import App
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+REQUIRED = "DELORA_REQUIRE_BROWSER"  # set: without a Chromium the tests fail; otherwise they are skipped
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 PATIENCE_MS = 60_000  # the machine may be busy; nothing waits nearly this long when it works
 
@@ -21,16 +21,25 @@ def app(tmp_path):
 
 @pytest.fixture(scope="session")
 def browser():
-    """Debian's Chromium."""
+    """A Chromium of this computer."""
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=PATIENCE_MS)
-    if not CHROMIUM:
-        pytest.fail("There is no chromium. On Debian: apt-get install chromium.")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+        started = chromium.launch(playwright, args=FLAGS)
+        if started is None and os.environ.get(REQUIRED):
+            pytest.fail(f"{REQUIRED} is set, and {chromium.NONE}", pytrace=False)
+        if started is None:
+            pytest.skip(chromium.NONE)
+        yield started
+        started.close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line for all that were skipped for want of a browser, with any options."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if chromium.NONE in report.longrepr[-1]]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} browser tests skipped: {chromium.NONE}", yellow=True)
 
 
 @pytest.fixture

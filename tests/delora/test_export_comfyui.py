@@ -54,7 +54,8 @@ def drawn(net, tensors, batch, strength=1.0):
     seen = set()
     for path, module in net.named_modules():
         if getattr(module, "weight", None) is not None:
-            key = f"lora_unet_{path.replace('.', '_')}"
+            names = [f"{prefix}{path.replace('.', '_')}" for prefix in ("lora_unet_", "lycoris_")]  # it knows both
+            key = names[any(key.startswith("lycoris_") for key in tensors)]
             seen |= {f"{key}.{end}" for end in PARTS}
             module.weight.data, bias = comfyui(key, module.weight.data, module.bias, tensors, strength)
             if module.bias is not None:
@@ -80,6 +81,19 @@ def test_comfyui_computes_what_the_adapter_does(name, dtype, tolerance, make_net
         adapter.strength = strength
         found, wanted = drawn(make_net(torch.float64), tensors, batch, strength), net(*batch)
         assert (found - wanted).abs().max() <= tolerance * wanted.abs().max()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_program_that_knows_norms_per_column_alone_finds_no_dora_to_get_wrong(
+    name, make_net, inputs, randomise, tmp_path
+):
+    """AUTOMATIC1111 and InvokeAI know layers by `lora_unet_` and take every `dora_scale` for (1, in)."""
+    adapter = randomise(delora.attach(make_net(), delora.AdapterConfig(**CASES[name])), size=0.1)
+    to_comfyui(adapter, tmp_path / "a.safetensors")
+    tensors = load_file(tmp_path / "a.safetensors")
+    read = {key: t for key, t in tensors.items() if key.startswith("lora_unet_")}
+    assert len(read) == (0 if adapter.config.method in ("dora", "dora-fixed") else len(tensors))
+    assert all(t.shape[0] == 1 for key, t in read.items() if key.endswith(".dora_scale"))
 
 
 def test_a_sum_with_a_dora_in_it_becomes_whole_differences(make_net, inputs, randomise, tmp_path):

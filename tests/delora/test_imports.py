@@ -288,29 +288,25 @@ def test_a_rank_above_the_weights_own_is_shortened_exactly(pipe, batch, tmp_path
 # What cannot be imported
 
 
-def others(unet):
-    conv = unet.down_blocks[0].attentions[0].proj_in.weight
-    key = "lora_unet_down_blocks_0_attentions_0_proj_in"
+def others():
     text = "lora_te_text_model_encoder_layers_0_mlp_fc1"
     return {
-        f"{key}.lora_down.weight": torch.ones(2, conv.shape[1], 1, 1),
-        f"{key}.lora_up.weight": torch.ones(conv.shape[0], 2, 1, 1),
-        f"{key}.dora_scale": torch.ones(conv.shape[0], 1, 1, 1),
         f"{text}.lora_down.weight": torch.ones(2, 32),
         f"{text}.lora_up.weight": torch.ones(64, 2),
         f"{text}.alpha": torch.tensor(1.0),
+        "bundle_emb.zwx.clip_l": torch.ones(2, 32),
     }
 
 
 def test_what_is_not_adapted_here_is_named_and_left_out_only_when_told(pipe, batch, tmp_path):
     layers = matrices(pipe.unet)
-    whole = write(tmp_path / "whole.safetensors", layers, extra=others(pipe.unet))
+    whole = write(tmp_path / "whole.safetensors", layers, extra=others())
     part = write(tmp_path / "part.safetensors", layers)
-    words = "besides 160 layers .* 1 text encoder layer and 1 convolution"
+    words = "besides 160 layers .* 1 text encoder layer and 1 embedding"
     with pytest.raises(ValueError, match=words):
         attach_lora(pipe.unet, read_lora(whole))
     found, _, left_out = imported(pipe.unet, whole, batch, ignore_others=True)
-    assert left_out == "1 text encoder layer and 1 convolution"
+    assert left_out == "1 text encoder layer and 1 embedding"
     assert torch.equal(found, imported(pipe.unet, part, batch)[0])
 
 
@@ -332,7 +328,14 @@ def pair(rank=2, out=96, in_=96):
         (lambda t: t.update({"step": torch.ones(1), "x.y": torch.ones(1)}), "not a LoRA file; it holds step, x.y"),
         (lambda t: t.pop(f"{LAYER}.lora_up.weight"), f"{LAYER} lacks its up matrix"),
         (lambda t: t[f"{LAYER}.lora_up.weight"].fill_(torch.nan), f"{LAYER}.lora_up.weight holds NaN"),
-        (lambda t: t.update({f"{LAYER}.alpha": torch.tensor(3)}), f"{LAYER}.alpha holds NaN, infinite or whole"),
+        (
+            lambda t: t.update({f"{LAYER}.alpha": torch.tensor(torch.inf)}),
+            f"{LAYER}.alpha holds NaN, infinite or whole",
+        ),
+        (
+            lambda t: t.update({f"{LAYER}.lora_up.weight": torch.ones(96, 2).long()}),
+            "lora_up.weight holds NaN, infinite or",
+        ),
         (lambda t: t.update({f"{LAYER}.lora_up.weight": torch.ones(96, 3)}), "do not fit each other"),
         (lambda t: t.update({f"{LAYER}.hada_w1_a": torch.ones(3, 3)}), "holds LoHa, not LoRA"),
         (lambda t: t.update({f"{LAYER}.diff": torch.ones(3, 3)}), "holds whole differences of weights, not LoRA"),
@@ -348,7 +351,7 @@ def pair(rank=2, out=96, in_=96):
         ),
         (
             lambda t: [t.pop(k) for k in list(t)] and t.update({f"lora_te_a.{e}": v for e, v in pair().items()}),
-            "holds 1 layers of the text encoder and none of the UNet",
+            "holds 1 text encoder layer and no layer of the UNet",
         ),
     ],
 )

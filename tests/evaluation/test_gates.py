@@ -4,7 +4,7 @@ import numpy as np
 
 from evaluation.embedded_gates import frechet_distance, render
 from evaluation.gate_prompts import read
-from training.pretrain.world import pair_is_held_out
+from training.pretrain.toyworld.world import pair_is_held_out
 
 
 def test_frechet_distance_of_a_set_with_itself_is_nought():

@@ -30,7 +30,7 @@ def test_there_is_no_third_list():
 def test_embedded_prompts_are_captions_the_world_itself_says():
     import numpy as np
 
-    from training.pretrain import world
+    from training.pretrain.toyworld import world
 
     for name, phrase in prompts.places().items():
         place = next(p for p in world.PLACES if p.name == name)
@@ -43,17 +43,37 @@ def test_places_shown_in_the_subjects_pictures_are_left_out():
     assert not {"snow", "beach"} & set(prompts.places(shown=("snow", "beach")))
 
 
-def test_other_prompts_for_photographs_share_no_content_word_with_the_prompt():
+def test_among_photographs_other_places_share_no_content_word_with_the_prompt():
     for prompt in prompts.benchmark("live"):
-        text = fill(prompt, "dog")
-        others = prompts.others(text, embedded=False)
-        assert len(others) >= 12 and all("{" not in other for other in others)
-        words = set(text.lower().split()) - {"a", "the", "in", "on", "with", "of", "and", "top", "to"}
-        assert not [other for other in others if words & set(other.lower().split()) - {"an", "at", "front"}]
+        found = prompts.contrast(fill(prompt, "dog"), "dog", embedded=False)
+        assert len(found.elsewhere) >= 12 and all("dog" in other and "{" not in other for other in found.elsewhere)
+        words = set(prompt.lower().split()) - {"a", "the", "in", "on", "with", "of", "and", "top", "to", "{subject}"}
+        assert not [other for other in found.elsewhere if words & set(other.lower().split())]
 
 
-def test_in_the_embedded_world_the_other_prompts_are_the_same_thing_elsewhere():
+def test_other_things_stand_in_the_same_place_with_their_own_article():
+    found = prompts.contrast("an owl on the beach", "owl", embedded=True)
+    assert "a dog on the beach" in found.things and "an apple on the beach" in found.things
+    assert len(found.things) == len(prompts.classes()) - ("owl" in prompts.classes())
+    photos = prompts.contrast("a dog on the beach", "dog", embedded=False).things
+    assert "a car on the beach" in photos and "a dog on the beach" not in photos and len(photos) >= 15
+
+
+def test_a_prompt_that_names_no_place_is_told_by_its_thing_alone():
+    for text, embedded in (("a red car", True), ("a car", False), ("a photo of a car", False)):
+        found = prompts.contrast(text, "car", embedded)
+        assert found.elsewhere == () and len(found.things) > 10
+
+
+def test_a_prompt_without_its_class_word_is_told_as_a_whole():
+    found = prompts.contrast("a watch on the beach", "", embedded=False)
+    assert found.things == () and len(found.elsewhere) >= 12
+    assert not [text for text in found.elsewhere if "watch" in text or "beach" in text]
+    assert prompts.contrast("a carpet in the snow", "car", embedded=True).things == ()  # a carpet is no car
+
+
+def test_in_the_embedded_world_other_places_are_the_same_thing_elsewhere():
     known = prompts.places()
-    others = prompts.others(f"a red car {known['snow']} at dusk", embedded=True)
-    assert others == [f"a red car {phrase} at dusk" for name, phrase in known.items() if name != "snow"]
-    assert prompts.others("a red car", embedded=True) == [f"a red car {phrase}" for phrase in known.values()]
+    found = prompts.contrast(f"a red car {known['snow']} at dusk", "car", embedded=True)
+    expected = [f"a red car {phrase} at dusk" for name, phrase in known.items() if name != "snow"]
+    assert list(found.elsewhere) == expected

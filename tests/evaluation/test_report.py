@@ -11,7 +11,7 @@ import tinypipeline
 from evaluation import curves
 from evaluation.report import write_report
 from evaluation.scorebook import ScoreBook
-from evaluation.subject import Scores
+from evaluation.scores import Scores
 
 LIMITED = {"a": (0.1, 0.4), "b": (0.3, 0.9)}  # layer -> distance, bound: a is at 25 % of its limit, b at 33 %
 
@@ -33,7 +33,11 @@ def run(tmp_path):
         for i, picture in enumerate(tinyjudges.noise_pictures(2, step)):
             picture.save(run.samples_folder(step) / f"00-{i:02d}.png")
     judges = {k: {"ref": k, "name": k, "preprocessing": "resize", "sha256": "0"} for k in ("dino", "clip")}
-    made = [Scores(d, 0.5, 0.1, 0.3, share, 0.01, 2, {}, judges) for d, share in ((0.4, None), (0.5, 1.0), (0.7, 0.9))]
+    per_image = {}
+    made = [
+        Scores(dino, 0.5, 0.3, 0.1 * share, 0.2, 1.0, 0.01, 2, per_image, judges)
+        for dino, share in ((0.4, 1.0), (0.5, 1.0), (0.7, 0.9))
+    ]
     book = ScoreBook(made[0], {"dino": 0.8, "clip_i": 0.9}, run.spec.sample.prompts, run.spec.sample.seeds)
     run.write_scores(book.with_save(2, made[1]).with_save(4, made[2]).to_dict("Biscuit"))
     return run
@@ -67,7 +71,7 @@ def test_long_losses_are_averaged_and_not_dropped():
 def test_the_report_shows_scores_strip_and_curves_and_loads_nothing(run, tmp_path):
     html = write_report(run, tmp_path / "report.html").read_text()
     plots = re.findall(r"<svg.*?</svg>", html)
-    assert len(plots) == 4
+    assert len(plots) == 5
     for plot in plots:
         ElementTree.fromstring(plot)
     assert "Biscuit &lt;3" in html and "<3" not in html

@@ -1,42 +1,60 @@
 """scores.json: what goes in comes back, and the percents are those of the page."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from evaluation.scorebook import ScoreBook
-from evaluation.subject import Scores
+from evaluation.scorebook import OtherJudges, ScoreBook
+from evaluation.scores import Scores
+from evaluation.strangeness import STRANGE
 
 
-def made(dino, clip_t=0.1):
+def made(dino, clip_i=0.5, thing=0.2, clean=1.0):
     """Scores of two pictures."""
-    per_image = {"dino": [dino, dino], "clip_i": [0.5, 0.5], "clip_t": [clip_t, clip_t], "clip_t_plain": [0.3, 0.3]}
+    means = {"dino": dino, "clip_i": clip_i, "clip_t": 0.3, "place": 0.1, "thing": thing, "clean": clean}
     judges = {"dino": {"name": "d"}, "clip": {"name": "c"}}
-    return Scores(dino, 0.5, clip_t, 0.3, None, 0.01, 2, per_image, judges)
+    return Scores(
+        **means, dino_stderr=0.01, pictures=2, per_image={k: [v, v] for k, v in means.items()}, encoders=judges
+    )
 
 
 BOOK = ScoreBook(made(0.4), {"dino": 0.8, "clip_i": 0.9}, ("a {subject}",), (1, 2))
 
 
 def test_a_book_comes_back_from_its_file_whole():
-    book = BOOK.with_save(400, made(0.7)).with_save(200, made(0.6))
+    book = replace(BOOK, strangeness=0.9).with_save(400, made(0.7)).with_save(200, made(0.6))
     assert list(book.saves) == [200, 400]
     assert ScoreBook.from_dict(json.loads(json.dumps(book.to_dict("Biscuit")))) == book
 
 
-def test_likeness_of_saves_stands_beside_their_scores():
-    document = BOOK.with_save(200, made(0.7)).to_dict("Biscuit")
-    assert document["saves"]["200"]["likeness"] == pytest.approx(75)
+def test_the_figures_of_saves_stand_beside_their_scores():
+    document = BOOK.with_save(200, made(0.7, thing=0.15, clip_i=0.6, clean=0.96)).to_dict("Biscuit")
+    told = document["saves"]["200"]["figures"]
+    assert told["likeness"] == pytest.approx(75)  # 0.3 of the 0.4 from the base to the real pictures
+    assert told["thing"] == pytest.approx(75 + 25)  # 3/4 of the kind, and a quarter of the way to the real pictures
+    assert told["follows"] == pytest.approx(100) and told["clean"] == pytest.approx(96)
     assert document["recommendation"]["step"] == 200
-    assert BOOK.likeness(0) == 0
+    assert BOOK.figures(0).likeness == 0 and BOOK.figures(0).follows == pytest.approx(100)
 
 
-def test_one_real_picture_gives_no_percent():
-    book = ScoreBook(made(0.4), None, (), ()).with_save(200, made(0.7))
-    assert book.to_dict("Biscuit")["saves"]["200"]["likeness"] is None
+def test_one_real_picture_gives_no_percent_of_likeness_and_no_thing():
+    book = ScoreBook(made(0.4), None, (), ()).with_save(200, made(0.7, thing=0.01))
+    told = book.to_dict("Biscuit")["saves"]["200"]["figures"]
+    assert (told["likeness"], told["thing"], told["follows"]) == (None, None, pytest.approx(100))
     assert book.recommend("Biscuit").step == 200
 
 
-def test_another_versions_file_is_refused():
-    with pytest.raises(ValueError, match="version 7"):
-        ScoreBook.from_dict({"version": 7})
+def test_judges_that_know_nothing_of_the_pictures_compare_nothing_with_them():
+    book = replace(BOOK, strangeness=STRANGE + 0.01).with_save(200, made(0.9, clean=0.93))
+    told = book.figures(200)
+    assert (told.likeness, told.follows, told.clean) == (None, None, pytest.approx(93))
+    answer = book.recommend("Biscuit")
+    assert (answer.step, answer.instead) == (None, 200) and "know nothing of pictures like these" in answer.reason
+    assert replace(book, strangeness=STRANGE).figures(200).likeness == pytest.approx(125)
+
+
+@pytest.mark.parametrize(("version", "which"), [(1, "older"), (None, "older"), (7, "newer")])
+def test_another_versions_file_is_told_as_made_by_other_judges(version, which):
+    with pytest.raises(OtherJudges, match=f"made by {which} judges"):
+        ScoreBook.from_dict({"version": version})

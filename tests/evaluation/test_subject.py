@@ -7,13 +7,18 @@ import pytest
 import torch
 from tinyjudges import noise_pictures
 
-from evaluation.subject import Judge, Scores, likeness, standard_error, zero_shot
+from evaluation.figures import likeness
+from evaluation.prompts import Contrast
+from evaluation.scores import Scores
+from evaluation.subject import Judge, standard_error
 
 PROMPTS = ["a dog in the snow", "a dog on the beach", "a dog in the city", "a dog in the snow"]
-OTHERS = {
-    "a dog in the snow": ["a cat in the forest", "a car on the beach", "a green car", "a cat in the city"],
-    "a dog on the beach": ["a cat in the forest", "a green car", "a cat in the city"],
-    "a dog in the city": ["a cat in the forest", "a car on the beach", "a green car"],
+CONTRASTS = {
+    "a dog in the snow": Contrast(
+        ("a dog in the forest", "a dog on the beach"), ("a cat in the snow", "a car in the snow")
+    ),
+    "a dog on the beach": Contrast(("a dog in the forest",), ("a cat on the beach",)),
+    "a dog in the city": Contrast((), ("a cat in the city",)),
 }
 
 
@@ -38,7 +43,7 @@ def real():
 @pytest.fixture(scope="module")
 def judge(dino, clip, real):
     """The judge of the three real pictures."""
-    return Judge(dino, clip, real, OTHERS.get)
+    return Judge(dino, clip, real, CONTRASTS.get)
 
 
 def test_dino_and_clip_i_are_means_over_every_generated_real_pair(judge, dino, clip, drawn, real):
@@ -49,23 +54,23 @@ def test_dino_and_clip_i_are_means_over_every_generated_real_pair(judge, dino, c
         assert value == pytest.approx(sum(pairs) / 12, abs=1e-6)
 
 
-def test_clip_t_is_each_picture_with_its_own_prompt_less_its_mean_with_other_ones(judge, clip, drawn):
+def test_a_prompt_is_told_from_the_same_thing_elsewhere_and_from_other_things_there(judge, clip, drawn):
     scores = judge.score(drawn, PROMPTS)
+
+    def told(picture, texts):
+        return np.mean([cosine(picture, clip.embed_texts([text])[0]) for text in texts])
+
     for index, (picture, prompt) in enumerate(zip(clip.embed_images(drawn), PROMPTS, strict=True)):
-        plain = cosine(picture, clip.embed_texts([prompt])[0])
-        offset = np.mean([cosine(picture, clip.embed_texts([other])[0]) for other in OTHERS[prompt]])
-        assert scores.per_image["clip_t_plain"][index] == pytest.approx(plain, abs=1e-6)
-        assert scores.per_image["clip_t"][index] == pytest.approx(plain - offset, abs=1e-6)
+        plain, others = told(picture, [prompt]), CONTRASTS[prompt]
+        assert scores.per_image["clip_t"][index] == pytest.approx(plain, abs=1e-6)
+        assert scores.per_image["thing"][index] == pytest.approx(plain - told(picture, others.things), abs=1e-6)
+        if others.elsewhere:
+            expected = plain - told(picture, others.elsewhere)
+            assert scores.per_image["place"][index] == pytest.approx(expected, abs=1e-6)
+    places = [value for value in scores.per_image["place"] if value is not None]
+    assert len(places) == 3  # one prompt names no place
+    assert scores.place == pytest.approx(np.mean(places))
     assert scores.clip_t == pytest.approx(np.mean(scores.per_image["clip_t"]))
-
-
-def test_the_share_is_of_the_centred_scores(judge, drawn):
-    base = judge.score(drawn[::-1], PROMPTS)
-    own = judge.score(drawn, PROMPTS).clip_t
-    for base_clip_t, share in ((2 * abs(own), own / (2 * abs(own))), (abs(own) / 3, min(own / abs(own) * 3, 1))):
-        base = Scores.from_dict({**base.to_dict(), "clip_t": base_clip_t})
-        assert judge.score(drawn, PROMPTS, base).clip_t_share == pytest.approx(share)
-    assert judge.score(drawn, PROMPTS).clip_t_share is None
 
 
 def test_self_similarity_leaves_a_picture_with_itself_out(judge, dino, clip, real):
@@ -76,7 +81,7 @@ def test_self_similarity_leaves_a_picture_with_itself_out(judge, dino, clip, rea
 
 
 def test_one_real_picture_has_no_self_similarity(dino, clip, real):
-    assert Judge(dino, clip, real[:1], OTHERS.get).self_similarity() is None
+    assert Judge(dino, clip, real[:1], CONTRASTS.get).self_similarity() is None
 
 
 def test_the_standard_error_is_that_of_the_mean_over_pictures(judge, drawn):
@@ -101,17 +106,6 @@ def test_likeness_is_0_at_the_base_and_100_at_the_real_pictures():
     assert likeness(0.7, 0.4, 0.8) == pytest.approx(75)
     assert likeness(0.7, 0.4, None) is None
     assert likeness(0.7, 0.8, 0.8) is None
-
-
-def test_zero_shot_takes_the_label_whose_texts_are_nearest_on_average(clip, drawn):
-    labels = {"snow": ["a dog in the snow", "a cat in the snow"], "beach": ["a dog on the beach", "a red car"]}
-    means = {name: sum(clip.embed_texts([t])[0] for t in texts) for name, texts in labels.items()}
-    expected = []
-    for picture in clip.embed_images(drawn):
-        expected.append(max(labels, key=lambda name: cosine(picture, means[name])))  # noqa: B023
-    answer = zero_shot(clip, drawn, labels, ["snow"] * 4)
-    assert answer.named == tuple(expected)
-    assert answer.share == expected.count("snow") / 4
 
 
 def test_pictures_and_prompts_must_pair_up(judge, drawn):

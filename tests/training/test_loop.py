@@ -321,8 +321,37 @@ def test_a_spec_that_does_not_fit_its_base_is_refused_before_a_run_is_made(tiny_
             validate.validate(tinypipeline.spec(tiny_folder, **changes), tiny_base)
         assert caught.value.field == field
     assert validate.validate(tinypipeline.spec(tiny_folder), tiny_base) == []
-    long = tinypipeline.spec(tiny_folder, sample={"prompts": ("a {subject} " + "in the snow " * 9,)})
-    assert "longer than" in validate.validate(long, tiny_base)[0]
+
+
+LONG = "in the snow " * 9  # 27 words; more tokens than the 16 that the tiny model reads
+
+
+@pytest.mark.parametrize(
+    "changes, where",
+    [
+        ({"sample": {"prompts": ("a {subject} " + LONG, "a {subject}")}}, "a sks dog in the snow"),
+        ({"sample": {"prompts": ("a {subject} " + LONG, "a {subject} " + "x" * 400)}}, "a sks dog in the snow"),
+        ({"sample": {"negative": LONG * 2}}, "in the snow"),
+        ({"class_prompt": "a dog " + LONG * 2}, "a dog in the snow"),
+        ({"instance_prompt": "a sks dog " + LONG * 2}, "a sks dog in the snow"),
+    ],
+)
+def test_every_prompt_that_is_cut_off_is_named_with_its_tokens(changes, where, tiny_base, tiny_folder):
+    """Counted by the tokenizer: the one with the most letters may be short in tokens."""
+    told = validate.validate(tinypipeline.spec(tiny_folder, **changes), tiny_base)
+    assert any(f"The prompt '{where}" in line and "tokens of 16; its end is cut off" in line for line in told), told
+    text = next(iter(changes.values()))
+    text = text if isinstance(text, str) else text.get("negative") or text["prompts"][0].replace("{subject}", "sks dog")
+    counted = len(tiny_base.tokenizer(text.strip()).input_ids)
+    assert counted > 16 and any(f" {counted} tokens" in line for line in told)
+
+
+def test_prompts_that_take_no_part_are_not_spoken_of(tiny_base, tiny_folder):
+    for changes in (
+        {"sample": {"negative": LONG * 2, "guidance": 1.0}},
+        {"class_prompt": "a dog " + LONG * 2, "prior_weight": 0},
+    ):
+        assert validate.validate(tinypipeline.spec(tiny_folder, **changes), tiny_base) == []
 
 
 @pytest.mark.parametrize(("amx", "mode"), [(True, "bf16"), (False, "no")])

@@ -1,6 +1,7 @@
 """What a base model can do, read from its configs: sizes, prediction type, prompt length, the words it knows."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,7 @@ def from_configs(configs: Mapping[str, Mapping], world: Path | None = None) -> C
     words = json.loads(world.read_text("utf-8")) if world else {}
     words["places"] = [place["phrases"][0] for place in words.get("places", ())]
     return Capabilities(
-        size_px=configs["unet"]["sample_size"] * vae_factor,
+        size_px=sample_size(configs["unet"]) * vae_factor,
         latent_channels=configs["unet"]["in_channels"],
         vae_factor=vae_factor,
         prediction_type=configs["scheduler"].get("prediction_type", "epsilon"),
@@ -69,6 +70,18 @@ def from_configs(configs: Mapping[str, Mapping], world: Path | None = None) -> C
         embedded=world is not None,
         **{key: tuple(words.get(key, ())) for key in ("classes", "places", "colours", "rare_tokens")},
     )
+
+
+def sample_size(unet: Mapping) -> int:
+    """Edge of the latents that a UNet was trained on, as diffusers reads its config.
+
+    Configs from before diffusers 0.9 say 32 for what is 64 (Stable Diffusion 1.1 to 1.5 as first published); its
+    pipelines take less than 64 from such a one as 64.
+    """
+    size = unet["sample_size"]
+    written = re.match(r"(\d+)\.(\d+)", str(unet.get("_diffusers_version", "")))
+    old = written is not None and (int(written[1]), int(written[2])) < (0, 9)
+    return 64 if old and isinstance(size, int) and size < 64 else size
 
 
 def attention_projections(unet: Mapping) -> int:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from training.base.models import BaseModel
 
+SHOWN_LETTERS = 60  # of a prompt that is spoken of
 ENCODE_BATCH = 4  # at the UNet's resolution the autoencoder's activations are large
 
 
@@ -29,6 +30,18 @@ class Moments(NamedTuple):
     @classmethod
     def join(cls, parts: Sequence[Moments]) -> Moments:
         return cls(torch.cat([m for m, _ in parts]), torch.cat([s for _, s in parts]))
+
+
+def cut_off(base: BaseModel, prompts: Sequence[str]) -> list[str]:
+    """A sentence for each of `prompts` whose end a base model does not read, counted in tokens."""
+    most, told = base.capabilities.max_tokens, []
+    for prompt in dict.fromkeys(prompts):
+        if (tokens := len(base.tokenizer(prompt).input_ids)) > most:
+            shown = prompt if len(prompt) <= SHOWN_LETTERS else f"{prompt[:SHOWN_LETTERS]} ..."
+            told.append(
+                f"The prompt {shown!r} is longer than {base.name} reads, {tokens} tokens of {most}; its end is cut off."
+            )
+    return told
 
 
 @torch.no_grad()

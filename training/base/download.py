@@ -1,15 +1,14 @@
 """One model's files from the hub: progress, going on after a break, and a check of every file."""
 
-import errno
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from training import room
 from training.base import catalog
-from training.errors import MissingModel, RunFailed
+from training.errors import FULL, DiskFull, MissingModel, RunFailed
 
 Progress = Callable[[int, int, str], None]
 AGAIN = "Run the same command again: it goes on where it stopped."
@@ -21,7 +20,8 @@ def download(known: catalog.Known, folder: Path, progress: Progress) -> None:
     """Download what is missing of a model's files into `folder`.
 
     Raises:
-        RunFailed: no connection, a full disk, a file that does not match. MissingModel: the hub has it no more.
+        RunFailed: no connection, a full disk (DiskFull), a file that does not match. MissingModel: the hub has it no
+            more.
     """
     try:
         _fetch_all(known, folder, progress)
@@ -47,12 +47,8 @@ def _fetch_all(known: catalog.Known, folder: Path, progress: Progress) -> None:
     parts = {source: folder / f"{targets[source]}.{_tag(meta.etag)}.part" for source, meta in stated.items()}
     whole = {source: folder / targets[source] for source in targets}
     have = sum(path.stat().st_size for path in [*parts.values(), *whole.values()] if path.is_file())
-    free = shutil.disk_usage(folder).free
-    if free < total - have + SPARE_BYTES:
-        raise RunFailed(
-            f"{known.title} needs {(total - have) / 1e9:.1f} GB more and {folder} has {free / 1e9:.1f} GB free.",
-            "Make room, or choose another data folder with --data.",
-        )
+    remedy = "Make room, or choose another data folder with --data."
+    room.check(folder, total - have + SPARE_BYTES, known.title, remedy)
     before = 0
     for source, meta in stated.items():
         if not whole[source].is_file():
@@ -125,8 +121,8 @@ def _explained(error: Exception, known: catalog.Known) -> Exception:
         )
     if isinstance(error, errors.OfflineModeIsEnabled):
         return RunFailed("HF_HUB_OFFLINE is set, which forbids downloads.", "Unset it for this one command.")
-    if getattr(error, "errno", None) == errno.ENOSPC:
-        return RunFailed("The disk is full.", f"Make room. {AGAIN}")
+    if getattr(error, "errno", None) in FULL:
+        return DiskFull("The disk is full.", f"Make room. {AGAIN}")
     return RunFailed(
         f"{known.title} did not arrive whole: {(str(error) or type(error).__name__).splitlines()[0]}",
         f"Check the connection. {AGAIN}",

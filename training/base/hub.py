@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.base import catalog, guard, modelfolder, singlefile
+from training.base import catalog, guard, modelfolder, modelref, singlefile
 from training.base.download import Progress, download
 from training.errors import BadInput, RunFailed
 
@@ -77,9 +77,11 @@ def add(path: Path, data: Path, name: str | None = None) -> str:
         The name it can be used by.
 
     Raises:
-        BadInput: it is no base model this program can use, or the name is taken.
+        BadInput: it is no base model this program can use, or the name is taken. MissingModel: it can be no path, or
+            none that may be named, see `modelref.confine`.
     """
-    path = Path(path).expanduser().resolve()
+    modelref.check_reach(path, data)
+    path = modelref.local_path(path).resolve()
     name = name or (path.stem if path.is_file() else path.name)
     if not re.fullmatch(r"[\w][\w.-]*", name) or name == "embedded" or name in catalog.CATALOG:
         raise BadInput(f"{name!r} cannot be a model's name here.", "Give another one with --name.", field="name")

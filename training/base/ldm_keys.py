@@ -84,3 +84,9 @@ def vae_key(key: str, levels: int) -> str:
             return ".".join([*head, "block", *part[4:]])
         return ".".join([*head, "downsample" if down else "upsample", *part[5:]])
     return key
+
+
+def aliases(unet) -> dict[str, str]:
+    """The original code's name of every module of a UNet with weights -> its path."""
+    paths = [path for path, module in unet.named_modules() if getattr(module, "weight", None) is not None]
+    return {unet_key(f"{path}.weight", unet.config).removesuffix(".weight"): path for path in paths}

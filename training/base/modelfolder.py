@@ -22,9 +22,19 @@ OTHER_FAMILIES = {
     "StableDiffusionXL": "Stable Diffusion XL",
     "StableDiffusion3": "Stable Diffusion 3",
     "Flux": "Flux",
+    "StableUnCLIP": "Stable unCLIP",
+    "UnCLIP": "unCLIP",
     "StableCascade": "Stable Cascade",
     "PixArt": "PixArt",
     "Kandinsky": "Kandinsky",
+}
+ASKED = {  # settings of a UNet that make it ask for more than latents, a time and a text
+    "class_embed_type": "a picture or a class, as unCLIP's",
+    "num_class_embeds": "a class",
+    "addition_embed_type": "sizes or pictures beside the text",
+    "encoder_hid_dim_type": "another kind of text or picture",
+    "time_cond_proj_dim": "the guidance as an input, as LCM's",
+    "attention_type": "places of things, as GLIGEN's",
 }
 SUPPORTED = "This program finetunes Stable Diffusion 1.x and 2.x (and its own built-in model)."
 
@@ -88,7 +98,8 @@ def configs_of(path: Path) -> dict[str, dict]:
     configs = {part: DEFAULTS[part] | read_config(path / part / "config.json") for part in PARTS}
     configs["scheduler"] = read_config(_first(path / "scheduler", "scheduler_config.json", "config.json"))
     configs["tokenizer"] = read_config(path / "tokenizer" / "tokenizer_config.json")
-    _first(path / "tokenizer", "vocab.json", "tokenizer.json")
+    if _first(path / "tokenizer", "vocab.json", "tokenizer.json").name == "vocab.json":
+        _first(path / "tokenizer", "merges.txt", "tokenizer.json")  # vocab.json says nothing without it
     return configs
 
 
@@ -169,6 +180,12 @@ def _model_index(path: Path) -> dict:
 def _check_fit(path: Path, configs: dict[str, dict]) -> None:
     """Whether the parts belong together, and to a text-to-image Stable Diffusion."""
     unet, vae, text = configs["unet"], configs["vae"], configs["text_encoder"]
+    if asked := [f"{what} ({key})" for key, what in ASKED.items() if unet.get(key) not in (None, "default")]:
+        raise BadInput(
+            f"{path}: its UNet asks for {_and(asked)}, which a plain Stable Diffusion does not give.",
+            SUPPORTED,
+            field="base",
+        )
     if unet.get("in_channels") != vae.get("latent_channels"):
         raise BadInput(
             f"{path}: its UNet takes {unet.get('in_channels')} channels and its autoencoder makes "

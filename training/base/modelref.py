@@ -12,7 +12,13 @@ from training.base import catalog
 from training.errors import BadInput, MissingModel
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+OUT_OF_REACH = "There is no base model of that name, and by its path only one in a folder of the app's can be named."
+OWNER_ADDS = "The owner can add it with `delora models add PATH`, or start the app with --models-folder FOLDER."
+MOST_SAID = 80  # letters of a name that are told again
 NEAR = 5  # entries of a folder that are looked at for what a mistyped path may have meant
+
+
+_confined: dict[Path, tuple[Path, ...]] = {}  # data folder -> what `confine` said of it
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ def resolve(ref: str, data: Path) -> ModelRef:
         data: the data folder.
 
     Raises:
-        MissingModel: it is not on this computer; says how to get it.
+        MissingModel: it is not on this computer, or may not be named (see `confine`); says how to get it.
         BadInput: it is there and is not a base model.
     """
     ref = str(ref).strip()
@@ -73,7 +79,9 @@ def resolve(ref: str, data: Path) -> ModelRef:
             on_page=f"Download it at This computer {size}.",
         )
     added = catalog.added(data).get(ref)
-    path = Path(added or ref or "nothing").expanduser().absolute()
+    if not added:
+        check_reach(Path(ref or "nothing"), data)
+    path = local_path(added or ref or "nothing")
     if path.is_dir():
         return ModelRef(ref, ref if added else path.name, "folder", path)
     if path.is_file():
@@ -95,6 +103,47 @@ def resolve(ref: str, data: Path) -> ModelRef:
         field="base",
         on_page=f"{meant}This computer shows the models that are here; a folder you have can be named by its path.",
     )
+
+
+def confine(data: Path, folders: Iterable[Path]) -> None:
+    """From now on have this process name a base model of `data` by its path only below `folders`.
+
+    For an app that others than the owner use: what is said of any other path, there or not, is the same. Models that
+    were added or downloaded are not concerned.
+    """
+    _confined[Path(data).absolute()] = tuple(Path(folder).expanduser().resolve() for folder in folders)
+
+
+def check_reach(path: Path, data: Path) -> None:
+    """Raises MissingModel for a path that may not be named, see `confine`, whether anything is there or not."""
+    folders = _confined.get(Path(data).absolute())
+    if folders is None:
+        return
+    try:
+        found = Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):  # nobody's home folder, links in a circle, no path at all
+        found = None
+    if found is None or not any(found.is_relative_to(folder) for folder in folders):
+        raise MissingModel(OUT_OF_REACH, OWNER_ADDS, field="base")
+
+
+def local_path(given: str | Path) -> Path:
+    """The path that a person wrote, absolute, ~ resolved. Raises MissingModel for what cannot be one."""
+    try:
+        path = Path(given).expanduser().absolute()
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a folder that is a file, no such user, a null byte
+        why, said = getattr(error, "strerror", None) or error, str(given)
+        said = said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}..."
+        raise MissingModel(
+            f"The base model {said!r} cannot be looked for: {why}.",
+            "See `delora models list`; a folder you have can be named by its path.",
+            field="base",
+            on_page="This computer shows the models that are here; a folder you have can be named by its path.",
+        ) from error
+    return path
 
 
 def _meant(ref: str, data: Path) -> str:

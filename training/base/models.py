@@ -153,9 +153,14 @@ def _load_folder(folder: modelfolder.ModelFolder, dtype: str) -> dict:
                 "Copy or download it again.",
                 field="base",
             )
-    parts["tokenizer"] = transformers.CLIPTokenizer.from_pretrained(
-        str(folder.path / "tokenizer"), local_files_only=True
-    )
+    try:
+        parts["tokenizer"] = transformers.CLIPTokenizer.from_pretrained(
+            str(folder.path / "tokenizer"), local_files_only=True
+        )
+    except Exception as error:  # of the tokenizers library, and whatever its Python side meets in a damaged file
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        told = f"{folder.path / 'tokenizer'} cannot be loaded ({reason})."
+        raise BadInput(told, "Copy or download it again.", field="base") from error
     return parts
 
 

@@ -84,18 +84,21 @@ def load(path: Path, config: Path | None = None, dtype: str = "float32") -> dict
     check(path, config)
     import torch
     from diffusers import StableDiffusionPipeline
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
     from diffusers.utils import logging
 
     logging.disable_progress_bar()
+    config = config or assets.path("sd15-config")
     try:
         pipe = StableDiffusionPipeline.from_single_file(
             str(path),
-            config=str(config or assets.path("sd15-config")),
+            config=str(config),
             local_files_only=True,
             torch_dtype=getattr(torch, dtype),
             safety_checker=None,
+            **_bare_text_encoder(path, config, dtype),
         )
-    except (ValueError, KeyError, RuntimeError, OSError) as error:
+    except (ValueError, KeyError, RuntimeError, OSError, SingleFileComponentError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BadInput(f"{path} does not load as Stable Diffusion 1.x ({reason}).", REMEDY, field="base") from error
     parts = {name: getattr(pipe, name) for name in ("unet", "vae", "text_encoder", "tokenizer")}
@@ -105,6 +108,29 @@ def load(path: Path, config: Path | None = None, dtype: str = "float32") -> dict
         if left:
             raise BadInput(f"{path} lacks {len(left)} tensors of the {name} ({left[0]} ...).", REMEDY, field="base")
     return parts | {"scheduler_config": {"_class_name": type(pipe.scheduler).__name__, **pipe.scheduler.config}}
+
+
+def _bare_text_encoder(path: Path, config: Path, dtype: str) -> dict:
+    """{"text_encoder"} of a checkpoint that spells its keys without `text_model.`, as NovelAI's; else {}.
+
+    diffusers finds no text encoder in such a file.
+    """
+    import torch
+    from safetensors import safe_open
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    with safe_open(path, "pt") as file:
+        keys = {key.removeprefix(TEXT): key for key in file.keys() if key.startswith(TEXT)}  # noqa: SIM118
+        if any(key.startswith("text_model.") for key in keys):
+            return {}
+        model = CLIPTextModel(CLIPTextConfig.from_pretrained(str(config / "text_encoder")))
+        wanted = {name: name.removeprefix("text_model.") for name in model.state_dict()}
+        if missing := sorted(set(wanted.values()) - keys.keys()):
+            raise BadInput(
+                f"{path} lacks {len(missing)} tensors of the text_encoder ({missing[0]} ...).", REMEDY, field="base"
+            )
+        model.load_state_dict({name: file.get_tensor(keys[bare]) for name, bare in wanted.items()})
+    return {"text_encoder": model.to(getattr(torch, dtype)).eval()}
 
 
 def write(path: Path, *, unet, vae, text_encoder, dtype: str = "float16") -> Path:

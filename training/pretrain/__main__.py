@@ -52,9 +52,9 @@ def python(module: str, *options: str) -> None:
 def prepare(work: Path) -> None:
     """Sprites and pictures, where they are missing."""
     if not (work / "extra_glyphs").is_dir():
-        python("sprites")
+        python("toyworld.sprites")
     if not (work / "world" / "meta.jsonl").exists():
-        python("cache", "--pictures", "80000", "--work", str(work))
+        python("toyworld.cache", "--pictures", "80000", "--work", str(work))
 
 
 def start_from_shipped(work: Path) -> None:

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 
 import assets
-from training.pretrain import world
 from training.pretrain.clip import level_unread_words
 from training.pretrain.jobs import save_half
 from training.pretrain.tokenizer import save_tokenizer, world_tokenizer
+from training.pretrain.toyworld import world
 from training.pretrain.unet import scheduler
 
 

@@ -20,8 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import Dataset
 
-from training.pretrain import cache, jobs
-from training.pretrain.pixels import to_pixels
+from training.pretrain import jobs
+from training.pretrain.toyworld import cache
+from training.pretrain.toyworld.pixels import to_pixels
 
 CHANNELS = (16, 32, 96, 192)
 LATENT_CHANNELS = 8
@@ -179,7 +180,7 @@ def encode(vae_folder: Path, work: Path, limit: int | None = None) -> Path:
 
 def held_out_psnr(vae_folder: Path) -> float:
     """PSNR in dB on the validation pictures, none of which was ever trained on."""
-    from training.pretrain import world
+    from training.pretrain.toyworld import world
 
     value = psnr(load(vae_folder), np.stack([p.image for p in world.validation(200)]))
     if not math.isfinite(value):

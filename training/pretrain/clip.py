@@ -24,10 +24,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from training.pretrain import cache, jobs, probe, world
-from training.pretrain.captions import Captions, roll_call
-from training.pretrain.pixels import PIXEL_MEAN, drop_patches, to_pixels, weathered
+from training.pretrain import jobs, probe
 from training.pretrain.tokenizer import save_tokenizer, world_tokenizer
+from training.pretrain.toyworld import cache, world
+from training.pretrain.toyworld.captions import Captions, roll_call
+from training.pretrain.toyworld.pixels import PIXEL_MEAN, drop_patches, to_pixels, weathered
 
 BATCH = {"cpu": 128, "cuda": 512}
 PEAK_RATE, WEIGHT_DECAY = 1.5e-3, 0.1

@@ -25,9 +25,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from training.pretrain import cache, jobs, probe, world
-from training.pretrain.instances import SEED, VIEWS, batch_of_subjects, open_subjects, shapes, subjects
-from training.pretrain.pixels import PIXEL_MEAN, drop_patches, reframed, to_pixels, weathered
+from training.pretrain import jobs, probe
+from training.pretrain.toyworld import cache, world
+from training.pretrain.toyworld.instances import SEED, VIEWS, batch_of_subjects, open_subjects, shapes, subjects
+from training.pretrain.toyworld.pixels import PIXEL_MEAN, drop_patches, reframed, to_pixels, weathered
 
 WIDTH, LAYERS, HEAD_WIDTH = 192, 6, 64
 SUBJECTS = {"cpu": 64, "cuda": 256}  # in a batch, two views of each

@@ -20,7 +20,7 @@ def zero_shot(embed_images: Callable, embed_texts: Callable, pictures: Sequence)
     A colour counts where one was painted. Prompts are "a photo of a <class>", the same with the place's first phrase,
     and "a photo of a <colour> <class>", with "a drawing of" for drawings.
     """
-    from training.pretrain import world
+    from training.pretrain.toyworld import world
 
     images = np.asarray(embed_images([p.image for p in pictures]))
 
@@ -70,8 +70,8 @@ def held_out_views(seed: int, views: int = VIEWS) -> list[Views]:
     Instances of a class that can be recoloured are painted in the same three colours; as they are, two instances
     count as "the same range of hue" where their dominant hues lie in the same twelfth of the circle (`hue_range`).
     """
-    from training.pretrain import world
-    from training.pretrain.sprites import COLOURS, classes, recoloured, sprite
+    from training.pretrain.toyworld import world
+    from training.pretrain.toyworld.sprites import COLOURS, classes, recoloured, sprite
 
     rng = np.random.default_rng([world.VALIDATION_SEED, seed])
     out = []
@@ -110,7 +110,7 @@ def subject_auc(embed_images: Callable, subjects: Sequence[Views]) -> dict[str, 
     Returns:
         `auc`, the mean cosines `same` and `other`, and the number of pairs of each kind.
     """
-    from training.pretrain.world import HELD_OUT
+    from training.pretrain.toyworld.world import HELD_OUT
 
     rows = np.asarray(embed_images([image for s in subjects for image in s.images]))
     owner = np.repeat(np.arange(len(subjects)), [len(s.images) for s in subjects])

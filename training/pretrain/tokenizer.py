@@ -65,7 +65,7 @@ def build_tokenizer(words: Iterable[str], rare_tokens: Iterable[str] = (), max_l
 
 def world_tokenizer(max_length: int = MAX_LENGTH):
     """The tokenizer of the embedded models: the world's captions, the DreamBooth prompts, and common words."""
-    from training.pretrain import world
+    from training.pretrain.toyworld import world
 
     words = [*world.CAPTION_WORDS, *prompt_words(), *COMMON_WORDS]
     return build_tokenizer(words, world.RARE_TOKENS, max_length)

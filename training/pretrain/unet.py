@@ -20,9 +20,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import Dataset
 
-from training.pretrain import autoencoder, cache, jobs
-from training.pretrain.captions import Captions
+from training.pretrain import autoencoder, jobs
 from training.pretrain.tokenizer import world_tokenizer
+from training.pretrain.toyworld import cache
+from training.pretrain.toyworld.captions import Captions
 
 WIDTHS, HEADS, TEXT_WIDTH = (96, 192, 256), (3, 6, 8), 192  # heads are 32 wide
 PEAK_LR, TEXT_LR_SHARE, WEIGHT_DECAY = 8e-4, 1.0, 1e-2

@@ -12,6 +12,7 @@ No generator's state is in it: every draw comes from (seed, step), see training.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ import torch
 
 import delora
 from delora.files import write_safetensors
-from training import atomic
+from training import atomic, room
 from training.errors import BadInput, RunFailed, from_os_error
 
 if TYPE_CHECKING:
@@ -50,11 +51,15 @@ def save(
         info: what else belongs in checkpoint.json (plan, precision, scaler ...).
 
     Raises:
-        RunFailed: a full disk, or numbers in the adapter that are not finite.
+        DiskFull: there is no room for it. RunFailed: numbers in the adapter that are not finite.
     """
     run.check_fence()
     spec = run.spec
     path = run.checkpoint(step)
+    beside = [] if trained is None else list(trained.state_dict().values())
+    room.check(
+        run.path, size_bytes(adapter, optimizer, beside), f"the save at step {step}", "Free some space, then resume."
+    )
     metadata = {
         "run": run.id,
         "step": str(step),
@@ -87,6 +92,13 @@ def save(
     return path
 
 
+def size_bytes(adapter: Adapter, optimizer: torch.optim.Optimizer, beside: Sequence[torch.Tensor] = ()) -> int:
+    """About what a save takes: the adapter's numbers, AdamW's moments of those it trains, and what lies `beside`."""
+    moments = [value for values in optimizer.state.values() for value in values.values()]
+    tensors = [*adapter.state_dict().values(), *moments, *beside]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
 def read(path: Path) -> dict[str, Any]:
     """checkpoint.json. Raises BadInput where the checkpoint is missing or damaged."""
     try:
@@ -95,10 +107,13 @@ def read(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path} is not a whole checkpoint.", "Resume from an earlier one.") from error
 
 
-def attach(base: BaseModel, path: Path, name: str = "default") -> Adapter:
-    """The adapter of a checkpoint, attached to the base model. Raises BadInput where it is damaged or does not fit."""
+def attach(base: BaseModel, path: Path, name: str = "default", check_base: bool = True) -> Adapter:
+    """The adapter of a checkpoint, attached to the base model; without `check_base` also to a finetune of its own.
+
+    Raises BadInput where it is damaged or does not fit.
+    """
     try:
-        return delora.load(base.unet, path / "adapter.safetensors", name=name)
+        return delora.load(base.unet, path / "adapter.safetensors", name=name, check_base=check_base)
     except ValueError as error:
         raise BadInput(str(error), "Take another save, or the base model it was trained on.") from error
 

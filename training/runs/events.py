@@ -15,11 +15,11 @@ from training import atomic
 from training.errors import from_os_error
 
 
-def append(path: Path, event: dict[str, Any]) -> None:
-    """Append one event. NaN and infinity become null, since JSON has no word for them."""
-    line = json.dumps(finite(event), ensure_ascii=False, allow_nan=False)
+def append(path: Path, *found: dict[str, Any]) -> None:
+    """Append events, all or none. NaN and infinity become null, since JSON has no word for them."""
+    lines = [json.dumps(finite(event), ensure_ascii=False, allow_nan=False) for event in found]
     try:
-        atomic.append_line(path, line)
+        atomic.append_line(path, "\n".join(lines))
     except OSError as error:
         raise from_os_error(error, path) from error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from training import atomic, spec
-from training.errors import BadInput, Superseded, from_os_error
+from training.errors import BadInput, DiskFull, Superseded, from_os_error
 from training.runs import events, states
 from training.runs.statefolder import StateFolder
 from training.runs.states import RunState, check_move
@@ -32,6 +32,7 @@ class Run(StateFolder):
     def __init__(self, path: Path, attempt: int | None = None):
         super().__init__(path)
         self.attempt = attempt
+        self._unsaid: list[dict[str, Any]] = []  # events that the disk had no room for
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
@@ -115,8 +116,14 @@ class Run(StateFolder):
     # Events
 
     def append_event(self, event: dict[str, Any]) -> None:
-        """Append one event; the time is added."""
-        events.append(self.path / "events.jsonl", {"time": round(time.time(), 3), **event})
+        """Append one event; the time is added.
+
+        No work depends on it: while the disk is full, events are kept and written with the first one that fits.
+        """
+        self._unsaid.append({"time": round(time.time(), 3), **event})
+        with contextlib.suppress(DiskFull):
+            events.append(self.path / "events.jsonl", *self._unsaid)
+            self._unsaid.clear()
 
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
         """All events, or those of one kind. Lines torn by a crash are passed over."""

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from training import atomic
-from training.errors import from_os_error
+from training.errors import DiskFull, from_os_error
 
 
 class StateFolder:
@@ -29,12 +29,21 @@ class StateFolder:
         return self.path.name
 
     def beat(self, **changes: Any) -> Any:
-        """Say that the process at work is alive, with any progress; returns the new state."""
-        return self.set_state(heartbeat=time.time(), **changes)
+        """Say that the process at work is alive, with any progress; returns the state after it.
+
+        Nothing depends on it, so a full disk is no error here: what has to be written will say so.
+        """
+        try:
+            return self.set_state(heartbeat=time.time(), **changes)
+        except DiskFull:
+            return self.state()
 
     def request_stop(self) -> None:
-        """Ask it to stop; it does so between two steps."""
-        (self.path / "stop").touch()
+        """Ask it to stop; it does so between two steps. Raises as `from_os_error`."""
+        try:
+            (self.path / "stop").touch()
+        except OSError as error:
+            raise from_os_error(error, self.path / "stop") from error
 
     def stop_requested(self) -> bool:
         """Whether somebody asked it to stop."""
@@ -46,14 +55,19 @@ class StateFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold state.json for a read and a write."""
-        with atomic.locked(self.path / ".state.lock"):
+        """Hold state.json for a read and a write. Raises as `from_os_error`."""
+        lock = self.path / ".state.lock"
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(atomic.locked(lock))
+            except OSError as error:
+                raise from_os_error(error, lock) from error
             yield
 
     def write_state(self, state: BaseModel) -> None:
-        """Write state.json, by who holds it. Raises as `from_os_error`."""
+        """Write state.json, by who holds it, on a full disk too where that can be. Raises as `from_os_error`."""
         path = self.path / "state.json"
         try:
-            atomic.write_text(path, state.model_dump_json(indent=2) + "\n")
+            atomic.rewrite_text(path, state.model_dump_json(indent=2) + "\n")
         except OSError as error:
             raise from_os_error(error, path) from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from training.errors import StudioError, from_os_error
-from training.runs import shortage
+from training.errors import DiskFull, StudioError, disk_full, from_os_error
+from training.runs import endings, shortage
 from training.runs.states import this_process
 from training.step import memory
 from training.step.trainer import Diverged
@@ -27,9 +29,17 @@ def take_up(run: Run) -> None:
     run.set_state("running", heartbeat=time.time(), **this_process())
 
 
-def ended(run: Run) -> dict[str, Any]:
-    """The fields of RunState for a run that no process holds any more."""
-    return {"phase": "", "pid": None, "pid_started": None, "saved_step": run.latest_checkpoint()}
+def end(run: Run, error: Exception) -> None:
+    """Give a run that an error ended its state, then keep the report in its log: state first, should room be short."""
+    report = traceback.format_exc()
+    if full := disk_full(error):
+        with contextlib.suppress(DiskFull):  # not even that: the worker settles it
+            endings.out_of_room(run, full)
+    else:
+        state = run.state()
+        endings.failed(run, *explain(error, run.latest_checkpoint(), state.memory))
+    with contextlib.suppress(OSError), (run.path / "log.txt").open("a", encoding="utf-8") as log:
+        log.write(report)
 
 
 def explain(error: Exception, saved: int | None, need: Need | None = None) -> tuple[str, str, str]:
@@ -49,5 +59,5 @@ def explain(error: Exception, saved: int | None, need: Need | None = None) -> tu
     if isinstance(error, OSError) and error.errno:  # of a file; those of other libraries have no number
         error = from_os_error(error, Path(error.filename or "a file"))
     if isinstance(error, StudioError):
-        return error.message, error.remedy, "disk" if "disk" in error.message.lower() else "error"
+        return error.message, error.remedy, "disk" if isinstance(error, DiskFull) else "error"
     return f"{type(error).__name__}: {error}", "The whole report is in the run's log.txt.", "error"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from training.base import codec
+from training.errors import BadInput
 from training.step import draws
 from training.step.draws import Draws
 from training.step.noise import TARGETS, Schedule
@@ -99,8 +100,14 @@ class DreamBooth:
 def take_in(run: Run, base: BaseModel, data: Path, watch: Watch) -> DreamBooth:
     """The objective of a run: its class pictures drawn where they are not there yet, everything encoded.
 
-    Raises Stopped where `watch` says so; what was drawn is kept.
+    Raises Stopped where `watch` says so; what was drawn is kept. Raises BadInput where its pictures are gone.
     """
+    if not run.pictures():
+        raise BadInput(
+            f"The pictures of run {run.id} are gone: {run.path / 'dataset'} has none.",
+            "Put them back from a copy of the folder, or make a new run of them.",
+            "pictures",
+        )
     paths: list[Path] = []
     if run.spec.with_prior:
         watch.enter("class pictures")

@@ -19,6 +19,11 @@ MOST_PICTURES = 100
 BLURRED_BELOW = 14.0  # see sharpness(); focused ones measured 19 to 290, blurred by 2 pixels 4 to 14
 SAME_BITS = 6  # of 64 bits of the perceptual hash: copies that were resized or saved again differ in 0 to 4
 SAME_BACKGROUND = 0.8
+ENDINGS = (  # what is read of a folder; those of HEIC too, which is told how to convert where it cannot be read
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"),
+    *(".heic", ".heif", ".hif"),
+)
+NAMED = 5  # files that a note names
 
 
 @dataclass(frozen=True)
@@ -105,22 +110,38 @@ def prepare(paths: Sequence[Path], folder: Path, size_px: int, crops: Sequence[f
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
-    """Files as they are, folders as the files in them (hidden ones and sidecars left out), in order of name."""
+    """Files as they are, folders as the pictures in them, by their endings, in order of name; see `left_out`.
+
+    Raises BadInput for a folder without a picture.
+    """
     found: list[Path] = []
     for path in map(Path, paths):
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(
-            p for p in path.iterdir() if p.is_file() and p.name[0] != "." and p.suffix.lower() not in SIDECARS
-        )
+        inside, others = _inside(path) if path.is_dir() else ([path], [])
         if not inside:
-            raise BadInput(f"{path} holds no pictures.", "Give 4 to 8 pictures of your subject.", field="pictures")
+            words = f"{path} holds no pictures{f' ({_some(others)})' if others else ''}."
+            raise BadInput(words, "Give 4 to 8 pictures of your subject.", field="pictures")
         found += inside
     return found
 
 
-SIDECARS = (".json", ".txt", ".xmp", ".db", ".ini", ".md")
+def left_out(paths: Sequence[Path]) -> list[str]:
+    """What `expand` leaves out of folders, a sentence for each folder: movies, captions, settings of other programs."""
+    others = {path: _inside(path)[1] for path in map(Path, paths) if path.is_dir()}
+    return [f"Left out of {path}, being no pictures: {_some(names)}." for path, names in others.items() if names]
+
+
+def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The pictures in a folder, and its other files; hidden ones are neither."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    read = [path for path in files if path.suffix.lower() in ENDINGS]
+    return read, [path for path in files if path.suffix.lower() not in ENDINGS]
+
+
+def _some(files: Sequence[Path]) -> str:
+    """ "3 files: a.mov, b.aae, c.txt"; of many, the first."""
+    names = ", ".join(file.name for file in files[:NAMED])
+    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
+    return f"{len(files)} file{'s' * (len(files) != 1)}, {names}{more}"
 
 
 def background_warning(paths: Sequence[Path]) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +26,11 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")  # no format tha
 READABLE = "JPEG, PNG, WebP, TIFF, BMP or AVIF"
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 SHARED_FRAMES = ("MPO",)  # phones put a second view or a depth map beside the picture
-EXIF_ORIENTATION = 0x0112
+EXIF_ORIENTATION, TURNED = 0x0112, range(2, 9)  # 1 is upright; 0, 9 and above mean nothing
+PNG = b"\x89PNG\r\n\x1a\n"
+PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt")
+DARKEST_WHITE = 16.0  # a picture of fractions whose brightest point is below is none of 0 to 255
+LARGEST_PROFILE_BYTES = 16 * 2**20  # unpacked; printers' profiles have a few megabytes
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def decoded(path: Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below, and stated
-            image = Image.open(path, formats=formats)
+            image = Image.open(source(path), formats=formats)
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(path) from error
     except (Image.UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
@@ -99,6 +104,27 @@ def _check_file(path: Path) -> None:
         raise BadInput(
             f"{path.name} is {size / 1e6:.0f} MB; pictures up to {LARGEST_FILE_MB} MB are read.", "Save it smaller."
         )
+
+
+def source(path: Path) -> Path | io.BytesIO:
+    """What Pillow should open: the file, or a PNG without its text, which it refuses above a size (1 MiB).
+
+    Its limit for colour profiles, which is the same number, is raised: a profile says what the colours are.
+    """
+    from PIL import PngImagePlugin
+
+    PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, LARGEST_PROFILE_BYTES)
+    with path.open("rb") as file:
+        if file.read(len(PNG)) != PNG:
+            return path
+        content = memoryview(PNG + file.read())
+    kept, at = [content[: len(PNG)]], len(PNG)
+    while at + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, at)
+        end = at + 12 + length  # length, kind, body, checksum
+        kept += [] if kind in PNG_TEXT else [content[at:end]]
+        at = end
+    return io.BytesIO(b"".join(kept))
 
 
 def _too_many_pixels(path: Path, size: tuple[int, int] | None = None) -> BadInput:
@@ -148,7 +174,7 @@ def _upright_rgb(image: Image.Image, path: Path) -> Picture:
 
     notes = []
     profile = image.info.get("icc_profile")
-    if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
+    if image.getexif().get(EXIF_ORIENTATION, 1) in TURNED:
         image = ImageOps.exif_transpose(image)
         notes.append("turned upright")
     if image.mode == "CMYK":
@@ -156,8 +182,8 @@ def _upright_rgb(image: Image.Image, path: Path) -> Picture:
         profile = None
         notes.append("print colours (CMYK) turned into screen colours")
     elif image.mode.startswith("I") or image.mode == "F":
+        notes.append("reduced from fractions to 8 bits" if image.mode == "F" else "reduced from 16 bits to 8")
         image = _eight_bits(image, path)
-        notes.append("reduced from 16 bits to 8")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         notes += ["transparent parts made white"] if rgba.getextrema()[3][0] < 255 else []
@@ -186,9 +212,13 @@ def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
     from PIL import Image
 
     values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
+    most = values.max()
+    if image.mode == "F" and most <= 1:  # as renderers and scientific tools write brightness
+        values, most = 255 * values, 255
+    measured = image.mode == "F" and most < DARKEST_WHITE
+    if not np.isfinite(values).all() or values.min() < 0 or most > 65535 or measured:
         raise BadInput(f"{path.name} holds measurements, not 8- or 16-bit colours.", "Export it as an 8-bit PNG.")
-    scale = 257 if values.max() > 255 else 1  # 65535 / 255
+    scale = 257 if most > 255 else 1  # 65535 / 255
     return Image.fromarray(np.round(values / scale).astype(np.uint8))
 
 

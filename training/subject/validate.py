@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from training import sample
-from training.base import precision
+from training.base import codec, precision
 from training.step.adapting import attach
 from training.step.noise import Schedule
 
@@ -28,7 +28,7 @@ def validate(spec: RunSpec, base: BaseModel) -> list[str]:
     known = base.capabilities.classes
     if known and spec.class_word.lower() not in known:
         warnings.append(f"{base.name} does not know the word {spec.class_word!r}. It knows {', '.join(sorted(known))}.")
-    longest = max((spec.instance_prompt, *map(spec.prompt, spec.sample.prompts)), key=len)
-    if len(base.tokenizer(longest).input_ids) > base.capabilities.max_tokens:
-        warnings.append(f"The prompt {longest!r} is longer than {base.name} reads; its end is cut off.")
-    return warnings
+    prompts = [spec.instance_prompt, *map(spec.prompt, spec.sample.prompts)]
+    prompts += [spec.class_prompt] if spec.with_prior else []
+    prompts += [spec.sample.negative] if spec.sample.guidance > 1 else []
+    return warnings + codec.cut_off(base, prompts)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from html import escape
+from typing import Any
 
 import gradio as gr
 
@@ -45,6 +48,19 @@ element.addEventListener('change', tell);
 def goto() -> str:
     """The script of a `.then` that opens the address which the event before it gave."""
     return "(address) => { if (address) location.assign(address); }"
+
+
+def told(event: Callable[..., Any]) -> Callable[..., Any]:
+    """An event's function whose errors, such as a full disk, are shown in the corner of the page."""
+
+    @functools.wraps(event)  # Gradio reads the parameters' types
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return event(*args, **kwargs)
+        except StudioError as error:
+            raise gr.Error(f"{error.message} {error.on_page}".strip(), duration=None, print_exception=False) from error
+
+    return wrapped
 
 
 def shown_error(error: StudioError) -> str:

@@ -1,12 +1,16 @@
 """The five actions that other programs call by name: start, status, stop, generate, download.
 
-What is wrong comes back as the error's words. Pictures and files are given as addresses of the app's own routes.
+What is wrong comes back as the error's words. Pictures and files are given as addresses of the app's own routes, to be
+put behind the app's address.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import gradio as gr
 
@@ -16,6 +20,13 @@ from app.orders.request import parse_request
 from app.web.parts import links
 from app.web.studio import Studio
 from training.errors import BadInput, StudioError
+
+KINDS = {
+    str: "a text",
+    list[dict]: "a list of uploaded files: gradio_client.handle_file(path) for each",
+    dict: "settings by their names",
+}
+NO_SETTING = "{name} takes a text, a number, true or false, or a list of those."
 
 
 def build(studio: Studio) -> None:
@@ -28,40 +39,76 @@ def build(studio: Studio) -> None:
         settings: base, effort, method, token, and any other setting by its name.
         """
         files = [_upload(studio, picture) for picture in pictures]
-        return _told(lambda: actions.start(data, files, name, class_word, engine=engine, delete=True, **settings))
+        try:
+            _check_settings(settings)
+            return actions.start(data, files, name, class_word, engine=engine, delete=True, **settings)
+        finally:
+            for file in files:  # used or not: they are uploaded anew for another try
+                file.unlink(missing_ok=True)
 
     def status(id: str) -> dict[str, Any]:
         """Where a run or a drawing stands; of a drawing also the addresses of its pictures."""
         if drawings.ID.fullmatch(id):
-            return _told(lambda: _drawing_status(data, id))
-        return _told(lambda: actions.status(data, id))
+            return _drawing_status(data, id)
+        return actions.status(data, id)
 
     def stop(id: str) -> dict[str, Any]:
         """Have a run save and stop, or a drawing stop; returns its status."""
         if drawings.ID.fullmatch(id):
-            _told(lambda: control.stop_order(data, drawings.open_drawing(data, id), engine))
+            control.stop_order(data, drawings.open_drawing(data, id), engine)
             return status(id)
-        return _told(lambda: actions.stop(data, id, engine))
+        return actions.stop(data, id, engine)
 
     def generate(prompt: str, run: str = "", settings: dict = {}) -> str:  # noqa: B006 - read only
         """Draw; returns the drawing's id at once, for `status`. settings: count, seed, strength, step, steps ..."""
-        given = {"prompt": prompt, "run": run, **settings}
-        return _told(lambda: control.draw(data, parse_request(given), engine).id)
+        _check_settings(settings)
+        return control.draw(data, parse_request({"prompt": prompt, "run": run, **settings}), engine).id
 
     def download(id: str) -> str:
         """The address of a finished run's file for ComfyUI, AUTOMATIC1111 and diffusers."""
-        return _told(lambda: links.export(id, actions.download(data, id).name))
+        return f"/{links.export(id, actions.download(data, id).name)}"
 
     for action in (start, status, stop, generate, download):
-        gr.api(action, api_name=action.__name__, queue=False)
+        gr.api(_checked(action), api_name=action.__name__, queue=False)
 
 
-def _upload(studio: Studio, picture: Any) -> Path:
-    """Where an uploaded file lies; no other path is accepted."""
-    path = Path(str(picture.get("path") if isinstance(picture, dict) else picture)).resolve()
-    if not path.is_relative_to((studio.data / "uploads").resolve()) or not path.is_file():
-        raise gr.Error("A picture is no upload. Give it as gradio_client.handle_file(path).", print_exception=False)
-    return path
+def _checked(action: Callable) -> Callable:
+    """The action with its values looked at before it sees them; what is wrong is said without repeating it."""
+    kinds, given = get_type_hints(action), inspect.signature(action)
+
+    @functools.wraps(action)
+    def checked(*values: Any) -> Any:
+        for name, value in given.bind(*values).arguments.items():
+            if not _fits(value, kinds[name]):
+                raise gr.Error(f"{name} is not {KINDS[kinds[name]]}.", print_exception=False)
+        try:
+            return action(*values)
+        except StudioError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    return checked
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if kind == list[dict]:
+        return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    return isinstance(value, kind)
+
+
+def _check_settings(settings: dict[str, Any]) -> None:
+    """Raises BadInput for a setting that is no plain value, such as a file. What it was is not repeated."""
+    for name, value in settings.items():
+        values = value if isinstance(value, list) else [value]
+        if not all(item is None or isinstance(item, (str, int, float, bool)) for item in values):
+            raise BadInput(NO_SETTING.format(name=name[:60]), field=name)
+
+
+def _upload(studio: Studio, picture: dict) -> Path:
+    """Where an uploaded file lies; no other path is accepted. (`app.web.door.calls` has looked whose it is.)"""
+    path = picture.get("path")
+    if not isinstance(path, str) or not studio.uploads.holds(path):
+        raise BadInput("A picture is no upload.", "Give it as gradio_client.handle_file(path).", "pictures")
+    return Path(path)
 
 
 def _drawing_status(data: Path, drawing_id: str) -> dict[str, Any]:
@@ -71,16 +118,6 @@ def _drawing_status(data: Path, drawing_id: str) -> dict[str, Any]:
         "id": drawing.id,
         **state.model_dump(include={"done", "total", "message", "remedy", "waits_for"}),
         "state": state.name,
-        "pictures": [links.drawing(drawing.id, path.name) for path in drawing.pictures()],
-        "base_pictures": [links.drawing(drawing.id, path.name) for path in drawing.base_pictures()],
+        "pictures": [f"/{links.drawing(drawing.id, path.name)}" for path in drawing.pictures()],
+        "base_pictures": [f"/{links.drawing(drawing.id, path.name)}" for path in drawing.base_pictures()],
     }
-
-
-def _told(action) -> Any:
-    """What the action returns; its errors as the caller reads them."""
-    try:
-        return action()
-    except StudioError as error:
-        raise gr.Error(str(error), print_exception=False) from error
-    except TypeError as error:  # a setting of the wrong kind, such as a number for a name
-        raise gr.Error(str(BadInput(f"The settings do not fit: {error}")), print_exception=False) from error

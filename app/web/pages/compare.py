@@ -8,13 +8,14 @@ import gradio as gr
 
 from app.web.pages.act import part
 from app.web.pages.live import live, query
+from app.web.parts import links
 from app.web.parts.run import compare
 from app.web.reading import follow
 from app.web.studio import Studio
 from training.errors import StudioError
 from training.runs import rundir
 
-HOW = "Tick two to four runs on the page <a href='/runs'>Runs</a> and press Compare."
+HOW = f"Tick two to four runs on the page <a href='{links.RUNS}'>Runs</a> and press Compare."
 
 
 def build(studio: Studio, page: gr.Blocks) -> None:

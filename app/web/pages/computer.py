@@ -39,7 +39,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
 
     def look(request: gr.Request) -> list[str]:
         return [
-            machine.work(studio.data),
+            machine.work(studio.data, studio.worker_words()),
             machine.model_list(machine.model_rows(studio.data)),
             machine.findings(checkup.findings(), checkup.asking),
         ]

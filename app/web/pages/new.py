@@ -10,7 +10,7 @@ import gradio as gr
 
 from app.drafts import begin, draft
 from app.drafts.draft import Draft
-from app.web.pages.act import goto, part, shown_error
+from app.web.pages.act import goto, part, shown_error, told
 from app.web.pages.live import QUIET
 from app.web.pages.newform import Form
 from app.web.parts import drafts, links
@@ -63,6 +63,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             return ["", gr.skip(), *same]
         return [links.run(run.id), gr.skip(), *same]
 
+    @told
     def emptied(request: gr.Request) -> list[Any]:
         return form.shown(draft.clear(form.draft(request)))
 
@@ -82,20 +83,24 @@ def _pictures(form: Form) -> None:
             return [None, shown_error(error), *[gr.skip()] * len(form.following)]
         return [None, drafts.refused(refused), *form.follow(now)]
 
+    @told
     def changed(request: gr.Request, event: gr.EventData) -> list[Any]:
         now = form.draft(request)
         if event.act == "crop":
             return form.follow(draft.set_crop(now, event.picture, float(event.crop)))
         return form.follow(draft.remove_picture(now, event.picture))
 
+    @told
     def tried(request: gr.Request, name: str) -> list[Any]:
         if not form.draft(request).is_blank:
             return [gr.update(visible=True), *[gr.skip()] * len(form.all)]
         return replaced(request, name)
 
+    @told
     def replaced(request: gr.Request, name: str) -> list[Any]:
         return [gr.update(visible=False), *form.shown(draft.use_sample(form.draft(request), name))]
 
+    @told
     def suggested(request: gr.Request, event: gr.EventData) -> list[Any]:
         return [event.word, *form.follow(draft.save(form.draft(request), class_word=event.word))]
 
@@ -114,6 +119,7 @@ def _follow(form: Form, name: str, component: gr.components.Component) -> None:
     """
 
     def follows(event: Any, show: Callable[[Draft], list[Any]], outputs: list[Any]) -> None:
+        @told
         def typed(request: gr.Request, value: Any, key: str) -> list[Any]:
             with form.turn(request):
                 now = form.draft(request)

@@ -5,8 +5,9 @@ from html import escape
 import gradio as gr
 
 from app.web.pages.act import part
+from app.web.parts import links
 
-LINKS = (("New", "/"), ("Runs", "/runs"), ("Generate", "/generate"), ("This computer", "/computer"))
+LINKS = (("New", links.NEW), ("Runs", links.RUNS), ("Generate", links.GENERATE), ("This computer", links.COMPUTER))
 
 
 def top(current: str) -> None:
@@ -22,7 +23,7 @@ def header(current: str) -> str:
     links = "".join(f'<a href="{address}"{at.get(name, "")}>{escape(name)}</a>' for name, address in LINKS)
     return (
         '<a class="ds-skip" href="#ds-main">Skip to the page</a>'
-        '<header class="ds-header"><a class="ds-brand" href="/"><span aria-hidden="true">◐</span> DeLoRA Studio</a>'
+        '<header class="ds-header"><a class="ds-brand" href="./"><span aria-hidden="true">◐</span> DeLoRA Studio</a>'
         f'<nav aria-label="Pages">{links}</nav></header>'
         '<div id="ds-lost" role="alert" hidden></div>'
         '<div id="ds-strip" class="ds-strip" aria-label="Status" role="region"><span>&nbsp;</span></div>'

@@ -39,14 +39,14 @@ def page(cards: Sequence[Summary], number: int = 1, text: str = "", state: str =
 def grid(shown: Page, ticked: Collection[str] = ()) -> str:
     """The cards of a page as HTML. ticked: ids of those chosen for comparing."""
     if not shown.all:
-        return '<p>No runs yet. <a href="/">Start one</a>: the sample takes a few minutes.</p>'
+        return f'<p>No runs yet. <a href="{links.NEW}">Start one</a>: the sample takes a few minutes.</p>'
     if not shown.cards:
         return f"<p>None of the {words.counted(shown.all, 'run')} fits the filter.</p>"
     return f'<ul class="ds-cards">{"".join(card(summary, summary.id in ticked) for summary in shown.cards)}</ul>'
 
 
 def card(summary: Summary, ticked: bool = False) -> str:
-    """One card: picture, name, state, likeness, method and base, date; a tick for comparing, rename and delete."""
+    """One card: picture, name, state, figures, method and base, date; a tick for comparing, rename and delete."""
     if summary.state == "damaged":
         return _damaged_card(summary)
     name, run_id = escape(summary.name), escape(summary.id, quote=True)
@@ -73,7 +73,7 @@ def card(summary: Summary, ticked: bool = False) -> str:
     return (
         f'<li class="ds-run-card" data-run="{run_id}"><a class="ds-thumb" href="{where}" tabindex="-1" '
         f'aria-hidden="true">{image}</a><div><h2><a href="{where}">{name}</a></h2>'
-        f"<p>{words.state_badge(summary.state)}{made}</p><p>{escape(_likeness(summary))}</p>"
+        f"<p>{words.state_badge(summary.state)}{made}</p><p>{escape(_judged(summary))}</p>"
         f"{words.paragraph(summary.warning, 'ds-warn')}"
         f'<p class="ds-quiet">{escape(about)}<br>{words.moment(summary.when)}</p></div>'
         f'<div class="ds-card-actions"><label><input type="checkbox" {acts("tick")} '
@@ -97,10 +97,15 @@ def _damaged_card(summary: Summary) -> str:
     )
 
 
-def _likeness(summary: Summary) -> str:
-    if summary.likeness is not None:
-        return f"Likeness {summary.likeness:.0f} % at step {summary.recommended}"
-    return "No save is recommended" if summary.state in ENDED else "No recommendation yet"
+def _judged(summary: Summary) -> str:
+    """The recommended save with its three figures, or why there is none."""
+    if summary.older_judges:
+        return "Scored by older judges: score it again"
+    if summary.recommended is not None:
+        told = f"Step {summary.recommended}: {summary.figures}"
+    else:
+        told = "No save is recommended" if summary.state in ENDED else "No recommendation yet"
+    return told if summary.collapsed is None else f"{told}. Not a clean picture since step {summary.collapsed}"
 
 
 def _in(card: Summary, state: str) -> bool:

@@ -8,6 +8,7 @@ from html import escape
 from app import words
 from app.drafts.draft import Draft, DraftPicture
 from app.drafts.problem import Problem
+from app.web.parts import links
 from training.spec import RunSpec
 
 SAMPLE = "poodle"
@@ -25,7 +26,7 @@ def shelf(now: Draft) -> str:
         name = escape(picture.name, quote=True)
         verdict = f"<b>{number}.</b> {escape(picture.words)}"
         items.append(
-            f'<li class="ds-shelf-item"><img src="/studio/draft/{picture.thumbnail}" width="144" height="144" '
+            f'<li class="ds-shelf-item"><img src="{links.draft(picture.thumbnail)}" width="144" height="144" '
             f'alt="No. {number}: {name}">{_crops(picture, number)}'
             f'<p class="{VERDICTS.get(picture.kind, "ds-warn")}">{verdict}</p><p class="ds-quiet ds-file">{name}</p>'
             f'<button type="button" class="ds-button ds-small" data-act="remove" data-picture="{picture.id}" '

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app import words
 from app.adapters import imported
-from app.adapters.exporting import slug
+from app.adapters.names import slug
 from app.orders.drawings import Drawing
 from app.orders.request import SAMPLER_TITLES, DrawRequest
 from app.web.parts import links

@@ -32,15 +32,15 @@ TOY = "Draws toy-like pictures, no photographs; learns in minutes, also without 
 UNUSED = "Nothing here uses it yet."
 
 
-def work(data: Path) -> str:
-    """Worker and device: who is there, who holds what."""
+def work(data: Path, no_worker: str = "") -> str:
+    """Worker and device: who is there, who holds what. no_worker: why there is none, where that is known."""
     worker = workerfile.read(data)
     if worker.working:
         since = time.strftime("%a %H:%M", time.localtime(worker.since)) if worker.since else "now"
         words = f"At work since {since} (process {worker.pid})."
     else:
         button = "<button type='button' class='ds-button' data-start-worker>Start it</button>"
-        words = f"Nothing is working on the queue. {button} or run <code>delora worker</code>."
+        words = f"{escape(no_worker or 'Nothing is working on the queue.')} {button} or run <code>delora worker</code>."
     holder = devices.holder(data)
     device = f"Held by {escape(holder)}." if holder else "Free."
     return (

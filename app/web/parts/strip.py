@@ -11,6 +11,7 @@ from app.web.parts import links, summaries
 from app.web.reading import follow
 from app.work import workerfile
 from app.work.engines import Engine
+from training import room
 from training.errors import StudioError
 from training.runs.run import Run
 from training.runs.states import ENDED
@@ -18,24 +19,28 @@ from training.runs.states import ENDED
 RECENT_SECONDS = 600  # for so long an ended run is still spoken of
 SHOWN = 3
 NOTHING = "Nothing is training."
-NO_WORKER = (
-    "Nothing is working on the queue. "
-    '<button type="button" data-start-worker>Start it</button> <span>or run <code>delora worker</code>.</span>'
-)
+START = '<button type="button" data-start-worker>Start it</button> <span>or run <code>delora worker</code>.</span>'
+NO_WORKER = "Nothing is working on the queue."
+NO_ROOM = "What has to be saved, drawn or uploaded waits until there is room."
 
 
-def status(data: Path, engine: Engine) -> dict:
-    """For static/studio.js: `html` of the strip, `title` of the tab, and `runs` with state, words and news of each."""
+def status(data: Path, engine: Engine, no_worker: str = "") -> dict:
+    """For static/studio.js: `html` of the strip, `title` of the tab, and `runs` with state, words and news of each.
+
+    no_worker: why there is none, where that is known.
+    """
     views = _spoken_of(data, engine)
     told = [follow.strip_words(view) for view in views]
     working = workerfile.held(data)
-    lines = [] if working else [NO_WORKER]
+    full = room.warning(data)
+    lines = [f"<span class='ds-is-bad'>{escape(full)} {NO_ROOM}</span>"] if full else []
+    lines += [] if working else [f"{escape(no_worker or NO_WORKER)} {START}"]
     lines += [
         f'<span><a href="{escape(links.run(view.id))}">{escape(words)}</a></span>'
         for view, words in zip(views[:SHOWN], told, strict=False)
     ]
     if len(views) > SHOWN:
-        lines.append(f'<a href="/runs">and {len(views) - SHOWN} more</a>')
+        lines.append(f'<a href="{links.RUNS}">and {len(views) - SHOWN} more</a>')
     runs = [
         {"id": view.id, "state": view.state.name, "ended": view.state.ended, "words": words, "news": news(view)}
         for view, words in zip(views, told, strict=True)
@@ -66,7 +71,7 @@ def _spoken_of(data: Path, engine: Engine) -> list[follow.RunView]:
         if card.state == "damaged":
             continue
         ended = card.state in ENDED
-        if ended and time.time() - card.when > RECENT_SECONDS:
+        if ended and abs(time.time() - card.when) > RECENT_SECONDS:  # or of time to come: the clock was set
             continue
         with contextlib.suppress(StudioError):  # deleted in this moment, or damaged
             view = follow.view(Run(Path(data) / "runs" / card.id), engine)

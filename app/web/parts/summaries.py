@@ -14,6 +14,8 @@ from app import words
 from app.computer import damaged
 from app.computer.damaged import Damaged
 from app.web.parts import links
+from evaluation.figures import in_words
+from evaluation.scorebook import brief
 from training.runs.run import CHECKPOINT, Run
 from training.runs.rundir import holds_run
 from training.spec import VERSION
@@ -27,8 +29,9 @@ class Summary:
     """What a card says.
 
     state: one of training.runs.states, or "damaged": then `warning` says what cannot be read, and most fields are
-    empty. step, steps: made and wanted. rate: the learning rate. recommended: the save to take, or None; likeness:
-    its, in percent. when: of the last change, seconds since 1970. thumbnail: an address, "" where there is no picture.
+    empty. step, steps: made and wanted. rate: the learning rate. recommended: the save to take, or None; figures: its
+    three, in words. collapsed: the step since which no save is a clean picture, or None. older_judges: whether such
+    made its scores. when: of the last change, seconds since 1970. thumbnail: an address, "" where there is no picture.
     warning: what of the folder cannot be read, in sentences. left: what of a damaged one is still of use.
     """
 
@@ -42,7 +45,9 @@ class Summary:
     base: str
     subject: str
     recommended: int | None
-    likeness: float | None
+    figures: str
+    collapsed: int | None
+    older_judges: bool
     when: float
     thumbnail: str
     warning: str = ""
@@ -116,7 +121,7 @@ def _summary(run: Run, spec: dict[str, Any], state: dict[str, Any]) -> Summary:
     """
     if spec["version"] != VERSION or state["name"] not in words.STATES:
         raise ValueError("written by another version")
-    step, instead, likeness, warning = _scores(run)
+    told, shown, warning = _scores(run)
     made = state.get("step", 0)
     if made > (spec.get("start_step") or 0) and not _size(run.path / "events.jsonl"):
         warning = f"{warning} {damaged.LOST_HISTORY}".strip()
@@ -130,10 +135,12 @@ def _summary(run: Run, spec: dict[str, Any], state: dict[str, Any]) -> Summary:
         method=spec["adapter"]["method"],
         base=spec["base"],
         subject=f"{spec['token']} {spec['class_word']}",
-        recommended=step,
-        likeness=likeness,
+        recommended=told["recommended"],
+        figures=in_words(told) if told["recommended"] else "",
+        collapsed=told["collapsed"],
+        older_judges=told["older_judges"],
         when=state.get("updated") or time.time(),
-        thumbnail=_thumbnail(run.path, step or instead),
+        thumbnail=_thumbnail(run.path, shown),
         warning=warning,
     )
 
@@ -144,22 +151,22 @@ def _damaged(found: Damaged) -> Summary:
     when = os.stat(run.path).st_mtime
     return Summary(
         id=run.id, name=found.name, state="damaged", step=0, steps=0, rate=0.0, method="", base="", subject="",
-        recommended=None, likeness=None, when=when, thumbnail="", warning=found.message, left=found.left,
+        recommended=None, figures="", collapsed=None, older_judges=False, when=when, thumbnail="",
+        warning=found.message, left=found.left,
     )  # fmt: skip
 
 
-def _scores(run: Run) -> tuple[int | None, int | None, float | None, str]:
-    """The recommended save, the one to take instead, the likeness of the first, and what is wrong with scores.json."""
+def _scores(run: Run) -> tuple[dict[str, Any], int | None, str]:
+    """What a list says of the scores, the save to show, and what is wrong with scores.json."""
     path = run.path / "scores.json"
     if not path.is_file():
-        return None, None, None, ""
+        return brief(None), None, ""
     try:
         scores = _json(path)
         advice = scores.get("recommendation") or {}
-        step = advice.get("step")
-        return step, advice.get("instead"), scores["saves"][str(step)]["likeness"] if step else None, ""
+        return brief(scores), advice.get("step") or advice.get("instead"), ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None, None, None, damaged.UNREADABLE_SCORES
+        return brief(None), None, damaged.UNREADABLE_SCORES
 
 
 def _size(path: Path) -> int:

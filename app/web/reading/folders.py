@@ -11,7 +11,7 @@ from app.adapters.exporting import MADE, RECORD
 from app.computer import damaged
 from app.orders import making
 from app.web.reading.kept import Kept
-from evaluation.scorebook import ScoreBook
+from evaluation.scorebook import OtherJudges, ScoreBook
 from training.errors import StudioError
 from training.runs.run import CHECKPOINT, Run
 from training.spec import RunSpec
@@ -73,6 +73,8 @@ def scores(run: Run) -> tuple[ScoreBook | None, str]:
     """The run's scores, None before the first; and what is wrong where they cannot be read."""
     try:
         return _books.get(run.path / "scores.json", lambda: _book(run), None), ""
+    except OtherJudges as error:
+        return None, f"{error.message} Make them again: `delora score {run.id}`"
     except (StudioError, ValueError, KeyError, TypeError, AttributeError):
         return None, f"{DAMAGED} {run.id}"
 

@@ -125,7 +125,7 @@ class RunView:
 
     @property
     def best(self) -> int | None:
-        """The save to show first: the recommended one, else the one that ignores least of the prompt."""
+        """The save to show first: the recommended one, else the one that lacks least."""
         advice = self.recommendation
         return (advice.step or advice.instead) if advice else None
 

@@ -53,7 +53,7 @@
 
   async function ask() {
     try {
-      const answer = await fetch("/studio/status", { signal: AbortSignal.timeout(PATIENCE), cache: "no-store" });
+      const answer = await fetch("studio/status", { signal: AbortSignal.timeout(PATIENCE), cache: "no-store" });
       if (!answer.ok) throw new Error(answer.status);
       show(await answer.json());
       if (lost) say("The app is back.");
@@ -89,7 +89,7 @@
     if (!button) return;
     button.disabled = true;
     button.textContent = "Starting …";
-    await fetch("/studio/worker", { method: "POST", headers: { "X-Studio": "1" } }).catch(() => {});
+    await fetch("studio/worker", { method: "POST", headers: { "X-Studio": "1" } }).catch(() => {});
   });
   ask();
 })();

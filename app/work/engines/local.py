@@ -6,14 +6,16 @@ runs it, so a queue's memory is never believed: see `app.work.reconcile`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from huey import SqliteHuey
@@ -23,8 +25,11 @@ from huey.registry import Message
 from app.work import processes, workerfile
 from app.work.engines import KINDS, Capacity, Gone, Kind, Need, Running, Status, Waiting, job_folder, job_name
 from app.work.engines.records import Records, node
-from training import atomic
+from training import atomic, room
+from training.errors import DiskFull, RunFailed, disk_full
+from training.runs.statefolder import StateFolder
 
+DELETE = "delete from task where queue = ? and data = ?"
 Handler = Callable[[str, int], None]  # called with a run's id and an attempt number
 
 
@@ -39,22 +44,35 @@ class LocalEngine:
         self.queues: dict[Kind, SqliteHuey] = {}
         self._tasks: dict[Kind, TaskWrapper] = {}
         for kind in KINDS:
-            huey = SqliteHuey(
-                kind, filename=str(self.folder / "queue.db"), results=False, serializer=_Json(), strict_fifo=True
-            )
+            huey = self._open(kind)
             self.queues[kind], self._tasks[kind] = huey, huey.task(name="job")(functools.partial(self._work, kind))
+
+    def _open(self, kind: Kind) -> SqliteHuey:
+        """One queue of the database. Raises DiskFull where there is no room for what SQLite keeps beside it."""
+        path = str(self.folder / "queue.db")
+        try:
+            return SqliteHuey(kind, filename=path, results=False, serializer=_Json(), strict_fifo=True)
+        except sqlite3.OperationalError as error:  # it says "disk I/O error"
+            if room.is_full(self.folder):
+                words = f"{room.warning(self.data)} The queue cannot be opened."
+                raise DiskFull(words, "Free some space, then try again.") from error
+            raise
 
     # The four verbs
 
     def submit(self, run: str, attempt: int, need: Need) -> str:
-        """Put a job into the queue of its kind; a name that waits or runs is left as it is."""
+        """Put a job into the queue of its kind; a name that waits or runs is left as it is.
+
+        Raises DiskFull or RunFailed where the queue cannot be written; what waits in its folder is put in later.
+        """
         name = job_name(run, attempt)
         with atomic.locked(self.folder / "submit.lock"):
             if isinstance(self.poll().get(name), Waiting | Running):
                 return name
             self.records.forget(name)
             task = self._tasks[need.kind].s(run, attempt, id=name, priority=need.priority)
-            self.queues[need.kind].enqueue(task)
+            with _told():
+                self.queues[need.kind].enqueue(task)
         return name
 
     def poll(self) -> dict[str, Status]:
@@ -79,7 +97,7 @@ class LocalEngine:
         folder = job_folder(self.data, name)
         again = (folder / "stop").exists()
         if folder.is_dir():
-            (folder / "stop").touch()
+            StateFolder(folder).request_stop()
         if self._withdraw(name):
             return True
         record = self.records.read(name)
@@ -117,9 +135,20 @@ class LocalEngine:
             for blob in huey.storage.enqueued_items():
                 if huey.deserialize_task(blob).id == name:
                     before = huey.pending_count()
-                    huey.storage.sql("delete from task where queue = ? and data = ?", (huey.name, blob), commit=True)
+                    with _told():
+                        huey.storage.sql(DELETE, (huey.name, blob), commit=True)
                     return huey.pending_count() < before
         return False
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """SQLite's errors while it writes, in words for a person."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        failed = RunFailed(f"The queue cannot be written: {error}.", "Check the permissions of the data folder.")
+        raise disk_full(error) or failed from error
 
 
 class _Json:

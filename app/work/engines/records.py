@@ -49,6 +49,7 @@ class Records:
 
     def __init__(self, data: Path):
         self.data, self.folder = data, data / "queue" / "jobs"
+        self._unwritten: dict[str, Record] = {}  # those that the disk had no room for
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def open(self, name: str, kind: str, guard: int, group: int) -> Record:
@@ -65,6 +66,8 @@ class Records:
 
     def read(self, name: str) -> Record | None:
         """The record of a job, or None."""
+        if name in self._unwritten:
+            return self._unwritten[name]
         try:
             return Record(**json.loads((self.folder / f"{name}.json").read_text("utf-8")))
         except (OSError, ValueError, TypeError):  # removed in this moment, or not ours
@@ -72,11 +75,13 @@ class Records:
 
     def all(self) -> list[Record]:
         """All records, oldest first."""
-        found = [self.read(path.name.removesuffix(".json")) for path in self.folder.glob("[!.]*.json")]
+        names = {path.name.removesuffix(".json") for path in self.folder.glob("[!.]*.json")} | set(self._unwritten)
+        found = [self.read(name) for name in names]
         return sorted((record for record in found if record), key=lambda record: record.started)
 
     def forget(self, name: str) -> None:
         """Remove a record."""
+        self._unwritten.pop(name, None)
         (self.folder / f"{name}.json").unlink(missing_ok=True)
         self._deadline(name).unlink(missing_ok=True)
 
@@ -121,6 +126,8 @@ class Records:
 
         minded: the names of jobs that somebody waits for and will close. Only for the worker.
         """
+        for record in list(self._unwritten.values()):
+            self._write(record)
         for record in self.all():
             if record.ended is not None:
                 continue
@@ -142,4 +149,10 @@ class Records:
         return self.folder / f"{name}.deadline"
 
     def _write(self, record: Record) -> None:
-        atomic.write_text(self.folder / f"{record.name}.json", json.dumps(asdict(record), indent=2) + "\n")
+        """Write a record; on a full disk it is kept here until `tend` can, since its job is minded all the same."""
+        try:
+            atomic.rewrite_text(self.folder / f"{record.name}.json", json.dumps(asdict(record), indent=2) + "\n")
+        except OSError:
+            self._unwritten[record.name] = record
+        else:
+            self._unwritten.pop(record.name, None)

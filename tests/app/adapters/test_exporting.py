@@ -1,20 +1,25 @@
 """Every method's run ends with files that other programs can load; exports of several adapters are their sum."""
 
+import base64
+import io
 import json
 
 import numpy as np
 import pytest
 import tinypipeline
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from app.adapters import exporting
-from app.adapters.exporting import exact_formats, export_run, file_name, formats_of_a_run
+from app.adapters.exporting import export_run, file_name
+from app.adapters.formats import about, exact_formats, formats_of_a_run, main_file
 from app.adapters.saves import open_base, open_save
 from app.cli import cli
 from training import loop, sample
 from training.adapterspec import METHODS
+from training.spec import parse
 
 
 def delora(*arguments):
@@ -53,7 +58,7 @@ def test_a_run_of_every_kind_of_method_ends_with_its_files(method, kinds, tmp_pa
         assert (file["check"] is not None) == (file["kind"] in ("kohya", "diffusers"))
         if file["check"]:
             assert file["check"]["unet_difference"] <= 5e-6
-    assert exporting.main_file(record["files"])["kind"] == {"lora": "kohya", "full": "native"}.get(method, "comfyui")
+    assert main_file(record["files"])["kind"] == {"lora": "kohya", "full": "native"}.get(method, "comfyui")
     names = {path.name for path in exporting.finished_files(run)}
     assert names == {file["name"] for file in record["files"]} | ({"subject.json"} if method == "lora" else set())
 
@@ -80,6 +85,38 @@ def test_automatic1111_finds_the_words_beside_the_kohya_file(tmp_path, tiny_fold
     known = json.loads((run.path / "adapter" / "subject.json").read_text())
     assert known["activation text"] == "sks dog" and known["preferred weight"] == 1.0
     assert set(known) == {"description", "sd version", "activation text", "preferred weight", "notes"}
+
+
+def test_automatic1111_shows_the_words_and_the_picture_in_the_header(tmp_path, tiny_folder, base):
+    """As its code reads them: a JSON object of folders of words, and a JSON list of pictures in base64."""
+    run = trained(tmp_path, tiny_folder, base)
+    picture = run.samples_folder(2)
+    picture.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (600, 400), "red").save(picture / "00-00000.png")
+    export_run(run, base, tmp_path)
+    with safe_open(run.path / "adapter" / "subject.safetensors", "pt") as file:
+        head = file.metadata()
+    assert [list(words) for words in json.loads(head["ss_tag_frequency"]).values()] == [["sks dog"]]
+    (cover,) = json.loads(head["ssmd_cover_images"])
+    shown = Image.open(io.BytesIO(base64.b64decode(cover, validate=True)))
+    assert shown.format == "JPEG" and max(shown.size) == 256
+    assert head["modelspec.thumbnail"] == f"data:image/jpeg;base64,{cover}"
+
+
+@pytest.mark.parametrize(
+    "method, targets, kind, said, unsaid",
+    [
+        ("dora", None, "comfyui", "exact at every strength", "strength 1"),
+        ("dora", None, "diffusers", "at strength 1 alone", "every strength"),
+        ("full", None, "comfyui", "AUTOMATIC1111 and InvokeAI read it", "merged"),
+        ("full", ("*",), "comfyui", "take the merged model", "AUTOMATIC1111 and InvokeAI read it"),
+        ("oft", None, "comfyui", "AUTOMATIC1111 and InvokeAI read it", "merged"),
+    ],
+)
+def test_what_a_format_is_good_for_is_said(method, targets, kind, said, unsaid):
+    spec = parse({"class_word": "dog", "adapter": {"method": method}} | ({"targets": targets} if targets else {}))
+    assert said in about(spec, kind) and unsaid not in about(spec, kind)
+    assert about(parse({"class_word": "dog"}), kind) == ""
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +146,6 @@ def test_several_adapters_in_one_file_draw_as_they_do_together(two, tmp_path, ba
     result = delora("import", path, "--name", "sum", "--base", one.spec.base, "--data", data)
     assert result.exit_code == 0, (result.output, result.exception)
     again = json.loads(delora("generate", "a dog", "--adapter", "sum", *common).stdout)
-    from PIL import Image
-
     pictures = [np.asarray(Image.open(made["pictures"][0])).astype(int) for made in (drawn, again)]
     assert np.abs(pictures[0] - pictures[1]).max() <= 1
 
@@ -156,6 +191,6 @@ def test_without_a_format_a_dora_becomes_a_file_for_comfyui(tmp_path, tiny_folde
     run = trained(tmp_path, tiny_folder, base, "dora", learning_rate=1e-3)
     result = delora("export", run.id, "--data", tmp_path)
     assert result.exit_code == 0, (result.output, result.exception)
-    assert "subject-comfyui.safetensors" in result.stdout and "exact at strength 1" in result.stdout
+    assert "subject-comfyui.safetensors" in result.stdout and "exact at every strength" in result.stdout
     refused = delora("export", run.id, "--format", "kohya", "--data", tmp_path)
     assert refused.exit_code == 2 and "file for ComfyUI" in refused.stderr

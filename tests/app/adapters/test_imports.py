@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import shutil
 
+import madeloras
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 
 from app.adapters import imported, sources
 from app.cli import cli
+from app.orders.request import complete, parse_request
 from training.errors import BadInput
 
 
@@ -115,6 +118,64 @@ def test_several_adapters_each_at_its_own_strength(data, tmp_path, tiny_base):
     assert facts["also"] == [{"adapter": "owl", "strength": 0.4}] and facts["strength"] == 0.7
 
 
+def test_an_adapter_draws_on_a_finetune_of_its_base_when_told_to(data, tiny_folder, tmp_path):
+    from evaluation.pictures import read_facts
+
+    other = finetune(tiny_folder, tmp_path / "finetune")
+    refused(
+        delora("generate", "a dog", "--adapter", "owl", "--base", other, "--data", data, "--out", tmp_path),
+        "made for another base model",
+        "--other-base",
+    )
+    with pytest.raises(BadInput, match="was made for"):
+        complete(data, parse_request({"prompt": "a dog", "adapter": "owl", "base": str(other)}))
+    given = {"prompt": "a dog", "adapter": "owl", "base": str(other), "other_base": True}
+    assert complete(data, parse_request(given)).base == str(other)
+    base = drawn(data, tmp_path / "base", "--base", other)
+    found = drawn(data, tmp_path / "owl", "--adapter", "owl", "--base", other, "--other-base")
+    assert not np.array_equal(found, base)
+    facts = read_facts(next((tmp_path / "owl").iterdir()))
+    assert facts["made_for"] == str(tiny_folder) and facts["base"] == "finetune"
+    assert "made_for" not in read_facts(next((tmp_path / "base").iterdir()))
+
+
+def finetune(folder, path):
+    """The model with its UNet's weights moved by a tenth."""
+    from safetensors.torch import load_file
+
+    shutil.copytree(folder, path)
+    file = path / "unet" / "diffusion_pytorch_model.safetensors"
+    g = torch.Generator().manual_seed(0)
+    moved = {key: t * (1 + 0.1 * torch.randn(t.shape, generator=g)) for key, t in load_file(file).items()}
+    save_file(moved, file, {"format": "pt"})
+    return path
+
+
+@pytest.mark.parametrize(
+    "option, value, words",
+    [
+        ("--seed", 2**64 - 1, "seed: 18446744073709551615 cannot be used. It must be less than 4294967296."),
+        ("--strength", "nan", "strength: "),
+        ("--guidance", 1e9, "guidance: "),
+        ("--size", 10**6, "size: "),
+        ("--negative", "x" * 3000, "negative: "),
+    ],
+)
+def test_the_command_has_the_limits_of_the_page(option, value, words, data, tmp_path):
+    refused(delora("generate", "a dog", option, value, "--data", data, "--out", tmp_path), words)
+    given = {"prompt": "a dog", option.removeprefix("--"): value}
+    with pytest.raises(BadInput, match=words.split(" ")[0]):
+        parse_request(given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_prompt_that_is_cut_off_is_said_when_drawing(data, tiny_folder, tmp_path):
+    options = ["--base", tiny_folder, "--count", 1, "--steps", 1, "--data", data, "--out", tmp_path]
+    said = delora("generate", "a dog " + "in the snow " * 12, "--negative", "a cat " * 40, *options).stderr
+    assert "Note: The prompt 'a dog in the snow" in said and "Note: The prompt 'a cat a cat" in said
+    assert "cut off" not in delora("generate", "a dog", *options).stderr
+
+
 def refused(result, *words, code=2):
     assert result.exit_code == code, (result.output, result.exception)
     for word in words:
@@ -171,3 +232,51 @@ def test_an_imported_adapter_is_renamed_and_deleted_and_its_slug_stays(data, lor
     assert [a.slug for a in imported.list_imported(own)] == ["other"]
     assert sorted(path.name for path in imported.folder(own).iterdir()) == ["other"]
     assert delora("import", "--remove", "old", "--data", own).exit_code == 2
+
+
+# Made files of other programs, one a kind
+
+
+@pytest.fixture(scope="module")
+def made_data(tmp_path_factory):
+    return tmp_path_factory.mktemp("made")
+
+
+@pytest.fixture(scope="module")
+def sd15_unet(sd15_folder):
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel.from_pretrained(sd15_folder / "unet")
+
+
+@pytest.mark.parametrize("name", madeloras.TABLE)
+def test_the_command_takes_or_refuses_each_made_file(name, made_data, sd15_folder, sd15_unet, tmp_path):
+    made = madeloras.TABLE[name]
+    file = made.write(tmp_path / "made", sd15_unet)
+    options = ["--name", name, "--base", sd15_folder, "--data", made_data, "--json"]
+    result = delora("import", file, *options)
+    if made.refused:
+        return refused(result, made.refused)
+    if made.left_out:
+        refused(result, f"besides 4 layers of the UNet it holds {made.left_out}", "--ignore-others")
+        assert ("transformers 5.24" in result.stderr) == ("text encoder" in made.left_out)
+        result = delora("import", file, *options, "--ignore-others")
+    assert result.exit_code == 0, (result.output, result.exception)
+    record = json.loads(result.stdout)
+    assert (record["layers"], record["rank"], record["left_out"]) == (4, madeloras.RANK, made.left_out)
+    assert record["method"] == {None: "lora", 0: "dora", 1: "dora-columns"}[made.axis]
+
+
+def test_names_of_every_script_stay_apart(lora_file, tiny_folder, tmp_path):
+    title = {"modelspec.title": "Мой кот " * 45, "modelspec.trigger_phrase": "кот " * 90}
+    for i, name in enumerate(("柴犬", "कुत्ता", "🦊", "🦊🦊", "")):
+        file = lora_file(f"{i}.safetensors", i, None if name else title)
+        result = delora("import", file, "--name", name, "--base", tiny_folder, "--data", tmp_path, "--json")
+        assert result.exit_code == 0, (result.output, result.exception)
+        record = json.loads(result.stdout)
+        assert record["name"] == (name or ("Мой кот " * 45)[:80].strip()) and len(record["trigger"]) <= 200
+        assert sources.of_adapter(tmp_path, name or record["name"]).name == record["slug"]
+    assert len(imported.list_imported(tmp_path)) == 5
+    file = lora_file("long.safetensors", 1)
+    for option, words in (("--name", "A name has 1 to 80 letters"), ("--trigger", "more than 200 letters")):
+        refused(delora("import", file, option, "x" * 360, "--base", tiny_folder, "--data", tmp_path), words)

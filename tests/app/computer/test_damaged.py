@@ -96,7 +96,7 @@ def test_the_adapters_of_a_damaged_run_can_be_downloaded(run):
     from app.web import ui
     from app.web.studio import Studio
 
-    client = TestClient(ui.application(Studio(run.path.parent.parent)))
+    client = TestClient(ui.application(Studio(run.path.parent.parent)), base_url="http://localhost")
     answer = client.get(f"/studio/save/{run.id}/8")
     assert answer.content == b"adapter 8" and f"{run.id}-step-8.safetensors" in answer.headers["content-disposition"]
     assert client.get(f"/studio/file/{run.id}/biscuit.safetensors").status_code == 200

@@ -192,7 +192,7 @@ def test_other_files_and_too_large_ones_are_refused_at_once(tmp_path, lora_file,
         with pytest.raises(BadInput, match="Give one .safetensors file"):
             order(tmp_path, *files)
     assert (order(tmp_path, lora_file, settings).path / "adapter_config.json").is_file()  # as PEFT's files lie
-    with pytest.raises(BadInput, match="name: .*at most 100 characters"):
+    with pytest.raises(BadInput, match="name: .*at most 80 characters"):
         order(tmp_path, lora_file, name="x" * 101)
     monkeypatch.setattr(importing, "LARGEST_FILE_MB", 0.001)
     with pytest.raises(BadInput, match="owl.safetensors is .* MB; LoRA files up to 0.001 MB are read"):
@@ -213,7 +213,7 @@ def test_the_drawing_process_imports_and_then_draws(tmp_path, lora_file, tiny_fo
         asked = control.import_lora(tmp_path, [lora_file], workshop.engine, base=str(tiny_folder))
         until(lambda: asked.state().ended, workshop.said)
         assert (asked.state().name, asked.state().made) == ("done", "owl"), asked.state()
-        assert 'href="/generate?adapter=owl"' in importlist.standing(asked)
+        assert 'href="generate?adapter=owl"' in importlist.standing(asked)
         drawing = control.draw(tmp_path, ask(), workshop.engine)
         failed = control.import_lora(tmp_path, [lora_file], workshop.engine, base=str(tiny_folder))
         until(lambda: drawing.state().ended and failed.state().ended, workshop.said)

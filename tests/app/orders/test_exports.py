@@ -27,7 +27,7 @@ from app.work import devices, launch
 from app.work.engines import Waiting, job_name
 from app.work.engines.local import LocalEngine
 from training import loop, sample
-from training.errors import BadInput, MissingModel, Stopped, StudioError
+from training.errors import BadInput, DiskFull, MissingModel, Stopped, StudioError
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_what_cannot_be_made_says_why_and_orders_nothing(tmp_path, monkeypatch):
             exports.create(tmp_path, case, kind)
     full = lambda path: type("Disk", (), {"free": 110e6})  # noqa: E731
     monkeypatch.setattr("shutil.disk_usage", full)
-    with pytest.raises(BadInput, match="has 0.1 GB left, and this needs about 0.2 GB. Free some space"):
+    with pytest.raises(DiskFull, match="has 0.1 GB left, and this file needs about 0.2 GB. Free some space"):
         exports.create(tmp_path, run, "merged")  # 117 MB of a folder, as much of its .zip
     assert exports.create(tmp_path, run, "peft") and len(book.all_orders(tmp_path)) == 1
 
@@ -211,7 +211,7 @@ def test_the_kohya_file_is_checked_and_brings_what_automatic1111_reads(tmp_path,
     address = f"/studio/file/{run.id}/subject.safetensors"
     assert f'href="{address}" download' in html and "Checked " in html and 'data-kind="kohya"' not in html
     assert words.size(path.stat().st_size) in html
-    client = TestClient(ui.application(Studio(tmp_path)))
+    client = TestClient(ui.application(Studio(tmp_path)), base_url="http://localhost")
     assert client.get(address).content == path.read_bytes()
     for name in ("made.json", ".making-x.part", "..%2Fspec.json"):
         assert client.get(f"/studio/file/{run.id}/{name}").status_code == 404
@@ -227,7 +227,7 @@ def test_every_save_can_be_made_into_a_file_beside_those_of_the_others(tmp_path,
     assert (own.name, other.name) == ("subject.safetensors", "subject-step-2.safetensors")
     assert own.read_bytes() == before and (header(own)["step"], header(other)["step"]) == ("4", "2")
     assert file["check"]["unet_difference"] <= 5e-6
-    client = TestClient(ui.application(Studio(tmp_path)))
+    client = TestClient(ui.application(Studio(tmp_path)), base_url="http://localhost")
     for path in (own, other):
         assert client.get(f"/studio/file/{run.id}/{path.name}").content == path.read_bytes()
     # One format of two saves: neither replaces the other, and each is shown whichever save is chosen.

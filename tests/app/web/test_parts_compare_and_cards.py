@@ -39,11 +39,11 @@ def test_strips_lie_under_one_another_by_step_with_gaps(pair):
 
 def test_each_score_and_the_distance_is_one_plot_with_a_line_a_run(pair):
     plots = re.findall("<svg.*?</svg>", compare.plots(pair), re.S)
-    assert len(plots) == 3
+    assert len(plots) == 4
     for plot in plots:
         ElementTree.fromstring(plot)
         assert ">Biscuit<" in plot and ">Rex<" in plot
-    assert "Biscuit: mean limit" in plots[2] and "Rex: mean limit" not in plots[2], "LoRA has no limit"
+    assert "Biscuit: mean limit" in plots[3] and "Rex: mean limit" not in plots[3], "LoRA has no limit"
     colours = [re.findall(r'stroke="(#\w+)" stroke-width="2.2"', plot) for plot in plots]
     assert colours[0] == colours[1] == colours[2] and len(set(colours[0])) == 2
 
@@ -112,21 +112,22 @@ def test_a_card_shows_the_recommended_save(tmp_path):
     run = handmade.finished(tmp_path)
     (card,) = summaries.summaries(tmp_path)
     assert (card.name, card.state, card.recommended, card.step, card.method) == ("Biscuit", "done", 8, 16, "delora")
-    assert card.likeness == pytest.approx(75) and card.thumbnail == f"/studio/picture/{run.id}/step-000008/00-00.png"
+    assert card.figures == "likeness 75 %, follows the prompt 97 %, clean picture 100 %"
+    assert card.thumbnail == f"studio/picture/{run.id}/step-000008/00-00.png"
     html = cards.card(card)
     for words in (
         "Biscuit",
         "Done",
-        "Likeness 75 % at step 8",
+        "Step 8: likeness 75 %, follows the prompt 97 %, clean picture 100 %",
         "DeLoRA, 16 steps at rate 0.01, on Toy",
-        f"/run?id={run.id}",
+        f"run?id={run.id}",
     ):
         assert words in html, words
 
 
 def test_before_a_recommendation_the_newest_pictures_or_the_subjects_own_are_shown(tmp_path):
     run = handmade.run(tmp_path)
-    assert summaries.summaries(tmp_path)[0].thumbnail == f"/studio/picture/{run.id}/dataset/00.png"
+    assert summaries.summaries(tmp_path)[0].thumbnail == f"studio/picture/{run.id}/dataset/00.png"
     handmade.train(run, 8)
     card = summaries.summaries(tmp_path)[0]
     assert card.thumbnail.endswith("step-000008/00-00.png") and "No recommendation yet" in cards.card(card)
@@ -216,3 +217,14 @@ def test_a_thousand_runs_are_quick(tmp_path):
     warm = min(again() for _ in range(5))
     assert (cold <= 1.0, warm <= 0.05) == (True, True), (cold, warm)
     assert len(rundir.list_runs(tmp_path)) == 1000
+
+
+def test_a_card_tells_older_judges_and_a_collapse(tmp_path):
+    run = handmade.finished(tmp_path)
+    document = run.scores()
+    run.write_scores({**document, "version": 1})
+    (card,) = summaries.summaries(tmp_path)
+    assert card.recommended is None and "Scored by older judges: score it again" in cards.card(card)
+    handmade.score(run, {4: (0.6, 1.0), 8: (0.7, 1.0, 0.4), 12: (0.7, 1.0, 0.3)})
+    (card,) = summaries.summaries(tmp_path)
+    assert "Step 4: likeness 50 %" in cards.card(card) and "Not a clean picture since step 8" in cards.card(card)

@@ -85,12 +85,20 @@ def test_pictures_saves_and_scores_appear_when_they_are_there(run):
     assert view.recommendation.step == view.best == 4
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"version": 9}', '{"version": 1}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"version": 2}'])
 def test_scores_that_cannot_be_read_are_told_and_break_nothing(run, text):
     (run.path / "scores.json").write_text(text)
     view = follow.view(run)
     assert view.book is None and "cannot be read" in view.score_error
     assert "cannot be read" in scores.section(view)
+
+
+@pytest.mark.parametrize(("version", "which"), [(1, "older"), (9, "newer")])
+def test_scores_of_other_judges_are_told_as_such_with_the_command_that_makes_them_again(run, version, which):
+    (run.path / "scores.json").write_text(json.dumps({"version": version, "recommendation": {"step": 4}}))
+    view = follow.view(run)
+    assert view.book is None and f"made by {which} judges" in view.score_error
+    assert f"<code>delora score {run.id}</code>" in scores.section(view)
 
 
 def test_a_damaged_state_is_an_error_for_a_person(run):

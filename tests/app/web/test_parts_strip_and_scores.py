@@ -9,6 +9,8 @@ import pytest
 from app.web.parts.run import details, filmstrip, scores
 from app.web.reading import follow
 from app.words import METHODS
+from evaluation import curves
+from evaluation.figures import LIKENESS
 from training.runs.shortage import Need
 
 
@@ -29,9 +31,11 @@ def test_rows_are_prompts_columns_are_steps_and_the_base_comes_first(tmp_path):
         "base model: a dog in the snow, seed 0",
         "step 4: a sks dog in the snow, seed 0",
     ]
-    assert [row[0] for row in found[1:]] == ["a sks dog in the snow", "a sks dog", "Likeness", "Follows the prompt"]
+    figures = ["Likeness", "Follows the prompt", "Clean picture"]
+    assert [row[0] for row in found[1:]] == ["a sks dog in the snow", "a sks dog", *figures]
     assert found[3][1:] == ["0 %", "25 %", "75 %", "76 %", "88 %"]
     assert found[4][1:] == ["100 %", "100 %", "97 %", "96 %", "80 %"]
+    assert found[5][1:] == ["100 %"] * 5
 
 
 def test_the_recommended_column_is_framed_from_top_to_bottom(tmp_path):
@@ -46,8 +50,8 @@ def test_the_strip_can_be_scrolled_from_the_keyboard_and_pictures_hold_their_pla
     assert re.search(r'tabindex="0" role="region"[^>]* aria-label="Film strip of Biscuit"', html)
     for image in re.findall("<img[^>]*>", html):
         assert all(word in image for word in ('loading="lazy"', "width=", "height=", "alt="))
-    assert f'src="/studio/picture/{run.id}/step-000008/01-00.png"' in html
-    assert f'src="/studio/picture/{run.id}/dataset/02.png"' in html
+    assert f'src="studio/picture/{run.id}/step-000008/01-00.png"' in html
+    assert f'src="studio/picture/{run.id}/dataset/02.png"' in html
     assert all(row[0].get("scope") == "row" for row in list(handmade.table(html).iter("tr"))[1:])
 
 
@@ -56,7 +60,7 @@ def test_pictures_open_in_full_size_and_steps_lead_to_generate_with_one_stop_for
     table = handmade.table(filmstrip.section(follow.view(run)))
     heads = {link.text: link for link in table.iter("a") if link.text}
     assert list(heads) == ["Step 4", "Step 8", "Step 12", "Step 16"], "the base model is no save"
-    assert heads["Step 8"].get("href") == f"/generate?run={run.id}&step=8"
+    assert heads["Step 8"].get("href") == f"generate?run={run.id}&step=8"
     assert heads["Step 8"].get("aria-label") == "Draw with step 8"
     pictures = [link for link in table.iter("a") if link.find("img") is not None]
     assert len(pictures) == 2 * 5 and {link.get("target") for link in pictures} == {"_blank"}
@@ -111,40 +115,57 @@ def test_the_reason_and_what_the_figures_mean_stand_beside_the_plots(tmp_path):
     for words in (
         run.scores()["recommendation"]["reason"],
         "0 % is any dog from the base model, 100 % is your own pictures compared with one another.",
-        "compared with the base model; 100 % is as good.",
+        "Follows the prompt (CLIP): the place and the thing that the prompt names, whichever is shown less",
+        "Clean picture (DINO and CLIP): 100 % is as clean as the base model&#x27;s pictures",
         "learns what Biscuit looks like but learns your photos by heart",
         "recommended: 8",
         "Toy.",
     ):
         assert words in html, words
-    for plot in re.findall("<svg.*?</svg>", html, re.S):
+    plots = re.findall("<svg.*?</svg>", html, re.S)
+    assert len(plots) == 3
+    for plot in plots:
         ElementTree.fromstring(plot)
 
 
 def test_the_likeness_plot_is_in_percent_of_the_same_scale_as_the_captions(tmp_path):
     view = follow.view(handmade.finished(tmp_path))
-    (line,) = scores.likeness_series(view.book, "Biscuit")
-    assert line.points == tuple((step, pytest.approx(view.book.likeness(step))) for step in (0, 4, 8, 12, 16))
+    (line,) = curves.figure_series(LIKENESS, view.book, "Biscuit")
+    assert line.points == tuple((step, pytest.approx(view.book.figures(step).likeness)) for step in (0, 4, 8, 12, 16))
     assert line.errors[0] == pytest.approx(100 * 0.01 / (0.8 - 0.4))
 
 
-def test_one_picture_of_the_subject_gives_no_scale_and_the_figures_themselves(tmp_path):
+def test_one_picture_of_the_subject_gives_no_scale_and_no_plot_of_likeness(tmp_path):
     run = handmade.score(handmade.train(handmade.run(tmp_path), 4), {4: (0.7, 1.0)}, real=None)
     html = scores.section(follow.view(run))
-    assert "mean cosine" in html and rows(filmstrip.section(follow.view(run)))[3][1:] == ["–", "–"]
+    assert ">Likeness (DINO)</text>" not in html and ">Clean picture (DINO and CLIP)</text>" in html
+    assert rows(filmstrip.section(follow.view(run)))[3][1:] == ["–", "–"]
 
 
 def test_where_no_save_obeys_the_one_that_ignores_least_is_marked_as_that(tmp_path):
-    run = handmade.score(handmade.train(handmade.run(tmp_path), 8), {4: (0.6, 0.9), 8: (0.7, 0.8)})
-    assert rows(filmstrip.section(follow.view(run)))[0] == ["", "Base model", "Step 4Ignores least", "Step 8"]
+    run = handmade.score(handmade.train(handmade.run(tmp_path), 8), {4: (0.6, 0.8), 8: (0.7, 0.7)})
+    found = rows(filmstrip.section(follow.view(run)))
+    assert found[0] == ["", "Base model", "Step 4Ignores least of the prompt", "Step 8"]
     assert "recommended: " not in scores.section(follow.view(run))
+
+
+def test_a_run_that_has_collapsed_says_so_while_it_trains_with_the_step_it_was_last_good_at(tmp_path):
+    run = handmade.live(handmade.train(handmade.run(tmp_path), 13))
+    handmade.score(run, {4: (0.6, 1.0), 8: (0.7, 0.9), 12: (0.7, 1.0, 0.4)})
+    html = scores.section(follow.view(run))
+    assert "<strong>Not a clean picture since step 12</strong>" in html and "It was last good at step 8." in html
+    assert rows(filmstrip.section(follow.view(run)))[5][1:] == ["100 %", "100 %", "100 %", "40 %"]
+    handmade.score(run, {4: (0.6, 1.0), 8: (0.7, 0.9), 12: (0.7, 1.0)})
+    assert "Not a clean picture" not in scores.section(follow.view(run))
 
 
 def test_all_scores_stand_in_a_table(tmp_path):
     html = scores.section(follow.view(handmade.finished(tmp_path))).split('id="ds-score-table"')[1]
     found = rows(html)
-    assert found[0] == ["Save", "DINO", "CLIP-I", "CLIP-T", "CLIP-T, centred", "Follows the prompt", "Likeness"]
-    assert found[3] == ["Step 8 Recommended", "0.700 ± 0.010", "0.500", "0.300", "0.097", "97 %", "75 %"]
+    figures, plain = ["Likeness", "Follows the prompt", "Clean picture"], ["DINO", "CLIP-I", "CLIP-T", "Place", "Thing"]
+    assert found[0] == ["Save", *figures, *plain]
+    row = ["Step 8 Recommended", "75 %", "97 %", "100 %", "0.700 ± 0.010", "0.500", "0.300", "97 %", "100 %"]
+    assert found[3] == row
     assert [row[0] for row in found[1:]] == [
         "Base model",
         "Step 4",

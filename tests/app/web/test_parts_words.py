@@ -71,12 +71,12 @@ def test_every_method_and_known_base_has_its_name():
 
 
 def test_addresses_are_percent_encoded():
-    assert links.picture("a b", 200, "00-01.png") == "/studio/picture/a%20b/step-000200/00-01.png"
-    assert links.subject("r", "00.png") == "/studio/picture/r/dataset/00.png"
-    assert links.export("r", "x/../y&z.safetensors") == "/studio/file/r/x%2F..%2Fy%26z.safetensors"
-    assert links.drawing("d", "0.png") == "/studio/drawing/d/0.png"
-    assert links.run("a&b") == "/run?id=a%26b" and links.compare(["a", "b c"]) == "/compare?ids=a,b%20c"
-    assert links.generate("a", 40) == "/generate?run=a&step=40"
+    assert links.picture("a b", 200, "00-01.png") == "studio/picture/a%20b/step-000200/00-01.png"
+    assert links.subject("r", "00.png") == "studio/picture/r/dataset/00.png"
+    assert links.export("r", "x/../y&z.safetensors") == "studio/file/r/x%2F..%2Fy%26z.safetensors"
+    assert links.drawing("d", "0.png") == "studio/drawing/d/0.png"
+    assert links.run("a&b") == "run?id=a%26b" and links.compare(["a", "b c"]) == "compare?ids=a,b%20c"
+    assert links.generate("a", 40) == "generate?run=a&step=40"
 
 
 def test_text_becomes_html_without_becoming_markup():

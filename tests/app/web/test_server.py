@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.computer import downloads
-from app.web import presence, server
+from app.web import server
+from app.work import presence
 from training.errors import BadInput
 
 
@@ -37,7 +38,8 @@ def test_a_taken_port_gives_way_to_the_next():
 
 
 def test_only_living_apps_are_others(tmp_path):
-    with presence.present(tmp_path):
+    presence.join(tmp_path)
+    try:
         assert presence.others(tmp_path) == []
         sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         try:
@@ -47,13 +49,9 @@ def test_only_living_apps_are_others(tmp_path):
             sleeper.kill()
             sleeper.wait()
         assert presence.others(tmp_path) == []
+    finally:
+        assert presence.leave(tmp_path)
     assert not (tmp_path / "queue" / "apps" / str(os.getpid())).exists()
-
-
-def test_a_worker_that_a_person_started_is_not_an_apps(tmp_path):
-    assert not presence.started_by_an_app(tmp_path, 17)
-    presence.note_worker(tmp_path, 17)
-    assert presence.started_by_an_app(tmp_path, 17) and not presence.started_by_an_app(tmp_path, 18)
 
 
 def test_a_download_without_a_hub_ends_with_its_words(tmp_path, monkeypatch):

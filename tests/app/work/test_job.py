@@ -77,7 +77,7 @@ def test_clip_reads_the_prompts_without_the_token(finished, judges):
     clip = encoders.load("clip", judges["clip"])
     texts = clip.embed_texts(["a dog in the snow", "a dog in the snow", "a dog on the beach", "a dog on the beach"])
     expected = (clip.embed_images(read_pictures(run.samples(4))) * texts).sum(dim=1).tolist()
-    assert run.scores()["saves"]["4"]["per_image"]["clip_t_plain"] == pytest.approx(expected, abs=1e-6)
+    assert run.scores()["saves"]["4"]["per_image"]["clip_t"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_base_model_draws_the_class_word_without_the_token(finished):

@@ -13,8 +13,9 @@ import delora
 from training import sample
 from training.base import codec, controlnet
 from training.errors import BadInput
-from training.maps import colours, drawing, geometry, intake, objective, pairs, writing
-from training.maps.control import FrozenControlNet, HintEncoder
+from training.maps import colours, geometry, intake, pairs, writing
+from training.maps.steering import drawing, objective
+from training.maps.steering.protocols import FrozenControlNet, HintEncoder
 
 SIZE, N = tinypipeline.SIZE_PX, 4
 

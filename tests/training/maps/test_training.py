@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 from training import loop
 from training.base import controlnet
 from training.errors import BadInput
-from training.maps import objective, writing
-from training.maps.control import FrozenControlNet, HintEncoder
+from training.maps import writing
+from training.maps.steering import objective
+from training.maps.steering.protocols import FrozenControlNet, HintEncoder
 from training.runs import checkpoint
 
 SIZE = tinypipeline.SIZE_PX

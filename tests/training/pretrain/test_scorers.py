@@ -8,8 +8,9 @@ import torch
 
 pytest.importorskip("transformers")
 
-from training.pretrain import cache, captions, clip, dino, instances, jobs, probe, world  # noqa: E402
+from training.pretrain import clip, dino, jobs, probe  # noqa: E402
 from training.pretrain.tokenizer import world_tokenizer  # noqa: E402
+from training.pretrain.toyworld import cache, captions, instances, world
 
 SMALL = clip.Role(seed=1, image_width=64, image_layers=1, text_width=64, text_layers=2, projection=32)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import assets
-from training.pretrain import world
-from training.pretrain.places import PLACES, ade
-from training.pretrain.sprites import COLOURS, can_be_recoloured, classes, recoloured, sprite
+from training.pretrain.toyworld import world
+from training.pretrain.toyworld.places import PLACES, ade
+from training.pretrain.toyworld.sprites import COLOURS, can_be_recoloured, classes, recoloured, sprite
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,7 @@ def test_a_damaged_save_names_its_file_and_leaves_the_model_alone(trained, tiny_
         checkpoint.read(path)
 
 
-def test_a_full_disk_at_a_save_fails_the_run_and_keeps_the_save_before(tmp_path, tiny_folder, tiny_base, monkeypatch):
+def test_a_full_disk_at_a_save_interrupts_the_run_at_the_save_before(tmp_path, tiny_folder, tiny_base, monkeypatch):
     run = tinypipeline.run(tmp_path, tiny_folder, steps=4)
     write = checkpoint._save_optimizer
 
@@ -79,9 +79,11 @@ def test_a_full_disk_at_a_save_fails_the_run_and_keeps_the_save_before(tmp_path,
         write(optimizer, path)
 
     monkeypatch.setattr(checkpoint, "_save_optimizer", full)
-    assert loop.train(run, tiny_base) == "failed"
+    assert loop.train(run, tiny_base) == "interrupted"
     state = run.state()
-    assert state.cause == "disk" and "disk is full" in state.message and state.saved_step == 2
+    assert (state.name, state.cause) == ("interrupted", "disk")
+    assert state.message.endswith("Saved up to step 2.")
+    assert "disk is full" in state.message and state.saved_step == 2
     assert run.checkpoints() == [2] and not list((run.path / "checkpoints").glob(".*"))
 
 

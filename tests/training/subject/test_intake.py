@@ -5,6 +5,7 @@ import pytest
 import tinypipeline
 from badpictures import colourful, png_header, write_bad, write_phone
 from PIL import Image, ImageCms, ImageFilter
+from PIL.PngImagePlugin import PngInfo
 
 from training.errors import BadInput, RunFailed
 from training.subject import intake, pictures
@@ -37,6 +38,82 @@ def test_a_missing_picture_no_pictures_and_too_many_are_told(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(BadInput, match="holds no pictures"):
         intake.expand([tmp_path / "folder"])
+
+
+OTHERS = ("IMG_0001.AAE", "IMG_0002.MOV", "a.npz", "a.caption", "b.txt", "b.json", "c.xmp", "Thumbs.db")
+
+
+def test_what_is_no_picture_in_a_folder_is_left_out_and_named(tmp_path):
+    names = ["a.jpg", "b.JPEG", "c.png", "d.TIF", "e.webp", "f.bmp"]
+    for name in names:
+        colourful().save(tmp_path / name)
+    for name in (*OTHERS, "._a.jpg", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"\0\5\26\7")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    assert [path.name for path in intake.expand([tmp_path])] == names
+    (said,) = intake.left_out([tmp_path, tmp_path / "a.jpg"])
+    assert (
+        f"{tmp_path}" in said and "8 files, IMG_0001.AAE, IMG_0002.MOV, Thumbs.db, a.caption, a.npz and 3 more" in said
+    )
+    assert intake.left_out([tmp_path / "a.jpg"]) == []
+    assert intake.expand([tmp_path / "a.npz"]) == [tmp_path / "a.npz"]  # one that is named is meant
+
+
+def test_a_damaged_picture_in_a_folder_is_an_error_as_before(tmp_path):
+    colourful().save(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:300])
+    with pytest.raises(BadInput, match="b.jpg is not a picture that can be read here, or it is damaged"):
+        intake.prepare(intake.expand([tmp_path]), tmp_path / "cleaned", 32)
+
+
+def test_a_folder_of_nothing_but_other_files_says_what_they_are(tmp_path):
+    (tmp_path / "a.mov").write_bytes(b"x")
+    with pytest.raises(BadInput, match="holds no pictures .1 file, a.mov"):
+        intake.expand([tmp_path])
+
+
+@pytest.mark.parametrize("kind", ["iTXt", "zTXt", "tEXt"])
+def test_text_of_any_size_in_a_png_does_no_harm(kind, tmp_path):
+    """As ComfyUI's pictures carry their workflow."""
+    words, info = "workflow " * 300_000, PngInfo()
+    info.add_itxt("w", words, zip=True) if kind == "iTXt" else info.add_text("w", words, zip=kind == "zTXt")
+    colourful().save(tmp_path / "a.png", pnginfo=info)
+    assert kind.encode() in (tmp_path / "a.png").read_bytes()
+    picture = pictures.read(tmp_path / "a.png")
+    assert np.array_equal(picture.image, colourful()) and picture.notes == ()
+    from evaluation.pictures import read_facts, read_pictures
+
+    assert read_facts(tmp_path / "a.png") == {}
+    assert np.array_equal(read_pictures([tmp_path / "a.png"])[0], colourful())
+
+
+def test_a_large_colour_profile_in_a_png_is_read_and_used(tmp_path):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = srgb.replace(b"rXYZ", b"----").replace(b"gXYZ", b"rXYZ").replace(b"----", b"gXYZ")  # its red is green
+    Image.new("RGB", (8, 8), (200, 20, 20)).save(tmp_path / "a.png", icc_profile=swapped + b"\0" * 3_000_000)
+    found = pictures.read(tmp_path / "a.png").image.getpixel((0, 0))
+    assert np.abs(np.subtract(found, (20, 200, 20))).max() <= 2
+
+
+@pytest.mark.parametrize("orientation, noted", [(0, False), (1, False), (6, True), (8, True), (9, False)])
+def test_only_a_picture_that_is_turned_is_said_to_be(orientation, noted, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    colourful().save(tmp_path / "a.png", exif=exif)
+    picture = pictures.read(tmp_path / "a.png")
+    assert (picture.notes == ("turned upright",)) == noted
+    assert (picture.image.size == (48, 64)) == noted
+
+
+def test_brightness_from_0_to_1_keeps_its_greys(tmp_path):
+    greys = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    Image.fromarray(greys).save(tmp_path / "a.tiff")
+    picture = pictures.read(tmp_path / "a.tiff")
+    assert picture.notes == ("reduced from fractions to 8 bits",)
+    assert np.array_equal(np.asarray(picture.image)[..., 0], np.round(255.0 * greys.astype(np.float64)))
+    Image.fromarray(greys * 3).save(tmp_path / "a.tiff")
+    with pytest.raises(BadInput, match="holds measurements"):
+        pictures.read(tmp_path / "a.tiff")
 
 
 def test_a_full_disk_is_told(tmp_path, monkeypatch):

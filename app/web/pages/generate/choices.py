@@ -68,7 +68,7 @@ def lacks(prompt: str, trigger: str) -> bool:
 
 def as_form(request: DrawRequest) -> dict[str, Any]:
     """A request as the form's values, where an imported adapter stands in the field of the run."""
-    values = request.model_dump(exclude={"with_base", "adapter"})
+    values = request.model_dump(exclude={"with_base", "adapter", "other_base"})
     return values | ({"run": IMPORTED + request.adapter} if request.adapter else {})
 
 

@@ -7,7 +7,7 @@ from html import escape
 import gradio as gr
 
 from app import control
-from app.adapters.exporting import main_file
+from app.adapters.formats import main_file
 from app.computer.damaged import look as look_at
 from app.drafts import again, draft
 from app.web.pages.act import acting, goto, part, shown_error
@@ -22,13 +22,13 @@ from training.errors import StudioError
 from training.runs import rundir
 from training.runs.run import Run
 
-GONE = "<h1 data-page-title='Run'>No such run</h1><p>{words}</p><p><a href='/runs'>All runs</a></p>"
+GONE = "<h1 data-page-title='Run'>No such run</h1><p>{words}</p><p><a href='{runs}'>All runs</a></p>"
 
 ONCE = ("stop", "force_stop", "remove", "resume", "resume_less_memory", "new_half_lr", "again", "train_longer")
 REPLACES = (
     "<div class='ds-card' role='alert'><p>The page New holds a draft that is not started. This would replace it.</p>"
     "<div class='ds-row'><button type='button' class='ds-button' data-act='{key}-sure'>Replace it</button>"
-    "<a class='ds-button' href='/'>Look at it first</a></div></div>"
+    "<a class='ds-button' href='./'>Look at it first</a></div></div>"
 )
 
 
@@ -37,7 +37,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     top, state, life, phases = part(), part(), part(), part()
     buttons = part(js_on_load=acting(*ONCE), elem_id="ds-actions")
     said = part(js_on_load=acting(), elem_id="ds-action-said")
-    upkeep = Upkeep(runs(studio.data), gone="/runs")
+    upkeep = Upkeep(runs(studio.data), gone=links.RUNS)
     files, (other, save) = part(), ordering.build(studio)
     film, score, moved, more = part(), part(), part(), part()
     where = gr.Textbox(visible=False)
@@ -91,7 +91,7 @@ def _unreadable(studio: Studio, request: gr.Request, error: StudioError) -> list
     except StudioError:
         found = None
     if found is None:
-        return [GONE.format(words=escape(str(error))), *[""] * 10]
+        return [GONE.format(words=escape(str(error)), runs=links.RUNS), *[""] * 10]
     told = [damaged.buttons(), damaged.block(found), damaged.downloads(found)]
     return [damaged.title(found), "", "", *told, *[""] * 5]
 
@@ -114,7 +114,7 @@ def _do(studio: Studio, request: gr.Request, run: Run, key: str) -> tuple[str, s
         key = f"{key}-sure"
     if key in ("again-sure", "train_longer-sure"):
         draft.from_run(data, run, user_of(request), longer=key == "train_longer-sure")
-        return "", "/"
+        return "", links.NEW
     view = follow.view(run, engine)
     if key in ("resume_less_memory", "new_half_lr"):
         made = again.derived(data, run, actions.changes(view, key), engine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.adapters.exporting import main_file
+from app.adapters.formats import main_file
 from app.web.reading.follow import RunView
 
 FORCE_SECONDS = 30.0  # how long a stopping run is given before it may be ended by force

@@ -9,10 +9,11 @@ from typing import Any
 
 from app import words
 from app.web.parts.run import details, filmstrip, scores
-from app.web.parts.run.scores import FOLLOWS, SIZE, likeness_series, likeness_words
+from app.web.parts.run.scores import SIZE
 from app.web.reading.follow import RunView
 from app.web.reading.kept import Kept
 from evaluation import curves
+from evaluation.figures import FIGURES, Figure
 from evaluation.plots import COLOURS, Series, line_plot
 
 LEAST, MOST = 2, 4
@@ -69,25 +70,28 @@ def strips(views: Sequence[RunView]) -> str:
 
 
 def plots(views: Sequence[RunView]) -> str:
-    """Likeness, prompt following and distance against steps, a line a run."""
+    """The three figures and distance against steps, a line a run."""
     names = [_name(view, views) for view in views]
-    likeness, follows, moved = [], [], []
+    lines: dict[Figure, list[Series]] = {figure: [] for figure in FIGURES}
+    moved = []
     for view, name, colour in zip(views, names, COLOURS, strict=False):
-        book = view.book
-        if book:
-            likeness += likeness_series(book, name, colour)
-            shares = ((step, save.clip_t_share) for step, save in book.saves.items())
-            points = ((0, 100.0), *((step, 100 * share) for step, share in shares if share is not None))
-            follows.append(Series(name, points, colour=colour))
+        for figure in FIGURES if view.book else ():
+            lines[figure] += curves.figure_series(figure, view.book, name, colour)
         moved += _moved(view, name, colour)
-    drawn = (
-        line_plot(likeness, title="Likeness (DINO)", y_label="% ± standard error", **SIZE),
-        curves.follows_plot(follows, [0, *(step for view in views for step in view.samples)], **SIZE),
-        line_plot(moved, title=MOVED, y_label="distance / ‖W‖", showing=(0.0,), width=400, height=290 + 9 * len(moved)),
+    steps = [0, *(step for view in views for step in view.samples)]
+    drawn = [curves.figure_plot(figure, found, steps, **SIZE) for figure, found in lines.items()]
+    drawn.append(
+        line_plot(moved, title=MOVED, y_label="distance / ‖W‖", showing=(0.0,), width=400, height=290 + 9 * len(moved))
     )
     figures = "".join(f"<figure>{plot}</figure>" for plot in drawn)
     notes = dict.fromkeys(view.book.note for view in views if view.book)
-    meaning = "".join(map(words.paragraph, (likeness_words(views[0]), FOLLOWS, *notes)))
+    told = [f"{name}: {view.score_error}" for view, name in zip(views, names, strict=True) if view.score_error]
+    told += [
+        f"{name}: {view.recommendation.warning}"
+        for view, name in zip(views, names, strict=True)
+        if view.book and view.recommendation.warning
+    ]
+    meaning = scores.meaning(views[0]) + "".join(map(words.paragraph, (*notes, *told)))
     tables = "".join(
         words.folded(f"All scores of {name}", scores.table(view), f"ds-scores-{view.id}")
         for view, name in zip(views, names, strict=True)

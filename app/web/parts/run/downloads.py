@@ -6,11 +6,11 @@ from html import escape
 from typing import Any
 
 from app import words
-from app.adapters.exporting import ABOUT, CHECKED, USES, main_file
+from app.adapters.formats import CHECKED, USES, about, main_file
 from app.web.parts import links
 from app.web.reading.follow import RunView
 
-TITLES = {"kohya": "For ComfyUI and AUTOMATIC1111", "comfyui": "For ComfyUI"}
+TITLES = {"kohya": "For ComfyUI and AUTOMATIC1111", "comfyui": "For ComfyUI and Forge"}
 TITLES |= {"diffusers": "For diffusers", "native": "For DeLoRA Studio"}
 
 
@@ -30,7 +30,7 @@ def section(view: RunView) -> str:
 
 def where_words(view: RunView, file: dict[str, Any]) -> str:
     """Where the file goes and what it was made for; a file of the built-in model goes nowhere else."""
-    name, kind, method = file["name"], file["kind"], view.spec.adapter.method
+    name, kind = file["name"], file["kind"]
     base, write = words.base(view.spec.base), f'Write "{view.record["trigger"]}" in the prompt.'
     if view.spec.base == "embedded":
         where = "here and in diffusers" if kind in CHECKED else "here"
@@ -44,8 +44,8 @@ def where_words(view: RunView, file: dict[str, Any]) -> str:
     call = "ComfyUI loads it with a Load LoRA node, at strength 1."
     if kind == "kohya":
         call += f" AUTOMATIC1111 loads it where the prompt also holds <lora:{name.removesuffix('.safetensors')}:1>."
-    about = f" {ABOUT[method, kind]}" if (method, kind) in ABOUT else ""
-    return f"{name} goes into {place}. {write} {call} Made for {base}; it does not work with SDXL or Flux.{about}"
+    told = f"{name} goes into {place}. {write} {call} Made for {base}; it does not work with SDXL or Flux."
+    return f"{told} {about(view.spec, kind)}".strip()
 
 
 def checked_words(file: dict[str, Any]) -> str:
@@ -68,7 +68,8 @@ def _file(view: RunView, file: dict[str, Any], main: bool) -> str:
     )
     use = title or USES.get(file["kind"], "")
     kind = "ds-button ds-primary" if main else "ds-button"
+    told = f"{use}, {size}" + (f". {known}" if not main and (known := about(view.spec, file["kind"])) else "")
     return (
         f'<li><a class="{kind}" href="{escape(links.export(view.id, file["name"]))}" download>'
-        f'{escape(file["name"])}</a> <span class="ds-quiet">{escape(use)}, {size}</span></li>'
+        f'{escape(file["name"])}</a> <span class="ds-quiet">{escape(told)}</span></li>'
     )

@@ -9,6 +9,7 @@ from app import words
 from app.web.parts import links
 from app.web.reading.follow import RunView
 from app.web.reading.progress import planned_saves
+from evaluation.figures import FIGURES
 
 NOTHING = "No pictures: the run ended before those of the base model were drawn."
 LINKS = (
@@ -17,7 +18,7 @@ LINKS = (
 )
 PICTURE_PX = 128  # what the page reserves; the style sheet scales it
 OFF, STOP = 'tabindex="-1"', 'tabindex="0"'
-RECOMMENDED, LEAST = "Recommended", "Ignores least"
+RECOMMENDED = "Recommended"
 
 
 def section(view: RunView) -> str:
@@ -81,11 +82,11 @@ def strip(views: Sequence[RunView], steps: Sequence[int], seeds: Sequence[int] =
 
 
 def best_tag(view: RunView, step: int) -> str:
-    """What marks a step: "Recommended", "Ignores least" where nothing is recommended, or nothing."""
+    """What marks a step: "Recommended", what it has over the others where nothing is recommended, or nothing."""
     advice = view.recommendation
     if advice is None or step != (advice.step or advice.instead):
         return ""
-    return RECOMMENDED if advice.step else LEAST
+    return RECOMMENDED if advice.step else advice.because.capitalize()
 
 
 def _note(view: RunView) -> str:
@@ -97,7 +98,7 @@ def _note(view: RunView) -> str:
 
 def _below(view: RunView) -> str:
     """What a likeness below 0 means, where there is one."""
-    shown = [view.book.likeness(step) for step in view.book.saves] if view.book else []
+    shown = [view.book.figures(step).likeness for step in view.book.saves] if view.book else []
     if not any(likeness is not None and likeness < -0.5 for likeness in shown):
         return ""
     return f" Likeness below 0 %: less like {view.name} than any {view.spec.class_word} from the base model."
@@ -149,22 +150,23 @@ def _cell(view: RunView, step: int, prompt: int, seed: int) -> str:
 
 
 def _captions(view: RunView, steps: Sequence[int], named: bool) -> str:
-    """Likeness and prompt following under each column."""
+    """The three figures under each column."""
     if view.book is None:
         return ""
-    likeness, follows = [], []
-    for step in steps:
-        kind = _kind(view, step)
-        scored = step == 0 or step in view.book.saves
-        share = 1.0 if step == 0 else view.book.saves[step].clip_t_share if scored else None
-        tag = best_tag(view, step) if named else ""
-        mark = f'<span class="ds-tag">{tag}</span>' if tag else ""
-        likeness.append(f'<td class="{kind}">{words.percent(view.book.likeness(step) if scored else None)}{mark}</td>')
-        follows.append(f'<td class="{kind}">{words.percent(None if share is None else 100 * share)}</td>')
-    return (
-        f'<tr class="ds-scored"><th scope="row">Likeness</th>{"".join(likeness)}</tr>'
-        f'<tr class="ds-scored ds-last"><th scope="row">Follows the prompt</th>{"".join(follows)}</tr>'
-    )
+    scored = [view.book.figures(step) if step == 0 or step in view.book.saves else None for step in steps]
+    rows = []
+    for figure in FIGURES:
+        cells = []
+        for step, told in zip(steps, scored, strict=True):
+            value = told and getattr(told, figure.key)
+            tag = best_tag(view, step) if named and figure is FIGURES[0] else ""
+            mark = f'<span class="ds-tag">{tag}</span>' if tag else ""
+            short = value is not None and step > 0 and value < figure.asked
+            shown = f'<span class="ds-is-bad">{words.percent(value)}</span>' if short else words.percent(value)
+            cells.append(f'<td class="{_kind(view, step)}">{shown}{mark}</td>')
+        last = " ds-last" if figure is FIGURES[-1] else ""
+        rows.append(f'<tr class="ds-scored{last}"><th scope="row">{figure.name}</th>{"".join(cells)}</tr>')
+    return "".join(rows)
 
 
 def _kind(view: RunView | None, step: int) -> str:

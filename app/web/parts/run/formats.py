@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app import words
-from app.adapters.exporting import ABOUT
+from app.adapters.formats import about
 from app.orders import exports
 from app.orders.exports import Base, Export
 from app.orders.order import OrderState
@@ -23,7 +23,7 @@ from training.errors import StudioError
 LARGE = 200e6  # numbers in a base model: from here on loading it takes more than a moment
 TITLES = {
     "kohya": "For ComfyUI and AUTOMATIC1111",
-    "comfyui": "For ComfyUI",
+    "comfyui": "For ComfyUI and Forge",
     "diffusers": "For diffusers",
     "peft": "For PEFT",
     "merged": "Merged model",
@@ -31,15 +31,15 @@ TITLES = {
 }
 PROGRAMS = {
     "kohya": "ComfyUI and AUTOMATIC1111",
-    "comfyui": "ComfyUI",
+    "comfyui": "ComfyUI and Forge",
     "diffusers": "diffusers",
     "peft": "PEFT",
     "merged": "programs that load no LoRA",
     "native": "DeLoRA Studio",
 }
 WHO = {
-    "kohya": "A LoRA file for ComfyUI (models/loras), AUTOMATIC1111 (models/Lora) and diffusers.",
-    "comfyui": "A file for ComfyUI alone (models/loras).",
+    "kohya": "A LoRA file for ComfyUI (models/loras), AUTOMATIC1111 (models/Lora), Forge, InvokeAI and diffusers.",
+    "comfyui": "A file for ComfyUI (models/loras) and Forge.",
     "diffusers": "A LoRA file for Python programs that call `load_lora_weights`.",
     "peft": "A folder for Python programs that use the PEFT library, packed as a .zip.",
     "native": "For this program on another computer: `delora generate --adapter FILE`.",
@@ -103,8 +103,7 @@ def who_words(view: RunView, kind: str, base: Base) -> tuple[str, str]:
     if kind == "kohya" and base.caps.embedded:
         return KOHYA_OF_THE_TOY
     told = MERGED[exports.one_file(base.caps)].format(name=view.name) if kind == "merged" else WHO[kind]
-    told += f" {ABOUT[view.spec.adapter.method, kind]}" if (view.spec.adapter.method, kind) in ABOUT else ""
-    return TITLES[kind], told
+    return TITLES[kind], f"{told} {about(view.spec, kind)}".strip()
 
 
 def standing(state: OrderState) -> str:

@@ -1,6 +1,6 @@
 """Pictures of the held-out subjects: what a user would photograph, five of each, and eight subjects as if by a phone.
 
-    python -m training.pretrain.heldout
+    python -m training.pretrain.toyworld.heldout
 
 Each subject's pictures show it in five different places, at different scales, in different light, some mirrored. The
 places are written down: the evaluation asks for others.
@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
 import assets
-from training.pretrain import world
-from training.pretrain.places import PLACES
-from training.pretrain.sprites import sprite
+from training.pretrain.toyworld import world
+from training.pretrain.toyworld.places import PLACES
+from training.pretrain.toyworld.sprites import sprite
 
 PICTURES = 5
 PHOTO_LIKE = ("poodle", "black-cat", "parrot", "jeep", "boot", "purse", "speedboat", "bubble-tea")

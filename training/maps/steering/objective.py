@@ -25,7 +25,7 @@ from training.step.objective import Losses
 if TYPE_CHECKING:
     from training.base.codec import Moments
     from training.base.models import BaseModel
-    from training.maps.control import Steering
+    from training.maps.steering.protocols import Steering
     from training.spec import RunSpec
 
 

@@ -1,8 +1,8 @@
 """Cut-out glyphs of the toy world: where they come from, and the honest recolouring that gives "a green car".
 
 Two styles: Microsoft's Fluent 3-D emoji (MIT, npm package `@lobehub/fluent-emoji-3d`) and Google's Noto glyphs
-(Apache-2.0, npm package `@iconify-json/noto`). `python -m training.pretrain.sprites` fetches both packages with npm
-and writes the sprites of every class to `assets/world/`, and all other objects (for the DINO scorer's training) to
+(Apache-2.0, npm package `@iconify-json/noto`). `python -m training.pretrain.toyworld.sprites` fetches both with
+npm and writes the sprites of every class to `assets/world/`, and all other objects (for the DINO scorer's training) to
 `.pretrain/`.
 """
 

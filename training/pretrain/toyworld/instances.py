@@ -1,7 +1,12 @@
-"""What the DINO judge learns to know again: every sprite that is not held out, in several variants, in many places."""
+"""What the DINO judge learns to know again: every sprite that is not held out, in several variants, in many places.
+
+`python -m training.pretrain.toyworld.instances --workers 2` draws them ahead into a cache; DINO's training does it
+where there is none.
+"""
 
 from __future__ import annotations
 
+import argparse
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training.pretrain import cache, jobs, world
-from training.pretrain.sprites import COLOURS, can_be_recoloured, classes, hue_shifted, recoloured, sprite
+from training.pretrain import jobs
+from training.pretrain.toyworld import cache, world
+from training.pretrain.toyworld.sprites import COLOURS, can_be_recoloured, classes, hue_shifted, recoloured, sprite
 
 SEED = 3
 VIEWS = 10  # pictures of each subject in the cache: a divisor of its chunks
@@ -104,3 +110,12 @@ def batch_of_subjects(families: list[np.ndarray], count: int, rng: np.random.Gen
         chosen += rng.permutation(families[index])[:SIBLINGS].tolist()
     others = rng.permutation(np.setdiff1d(np.concatenate(families), chosen))
     return np.array([*chosen, *others])[:count]
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--views", type=int, default=VIEWS, help="pictures of each subject")
+    options.add_argument("--workers", type=int, default=2)
+    options.add_argument("--work", type=Path, default=jobs.WORK)
+    chosen = options.parse_args()
+    open_subjects(chosen.workers, chosen.work, chosen.views)

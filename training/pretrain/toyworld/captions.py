@@ -7,8 +7,8 @@ import string
 import numpy as np
 import torch
 
-from training.pretrain import world
 from training.pretrain.tokenizer import prompt_words
+from training.pretrain.toyworld import world
 
 STRANGE_SHARE = 0.15  # of captions get a word that means nothing
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from training.pretrain.places import CANVAS_PX, PLACES, Place, ade, paint
-from training.pretrain.sprites import COLOURS, can_be_recoloured, classes, extra_glyphs, recoloured, sprite
+from training.pretrain.toyworld.places import CANVAS_PX, PLACES, Place, ade, paint
+from training.pretrain.toyworld.sprites import COLOURS, can_be_recoloured, classes, extra_glyphs, recoloured, sprite
 
 SIZE_PX = 128
 CLASSES: tuple[str, ...] = tuple(classes())

@@ -1,7 +1,7 @@
 """Pictures drawn once and read often: the jobs train from memory-mapped arrays instead of drawing at every step.
 
-    python -m training.pretrain.cache --pictures 80000 --workers 2      # the world, for CLIP, autoencoder and UNet
-    python -m training.pretrain.cache --subjects --workers 2            # sprites in many places, for DINO
+    python -m training.pretrain.toyworld.cache --pictures 80000 --workers 2 # the world, for CLIP, autoencoder and UNet
+    python -m training.pretrain.toyworld.instances --workers 2              # sprites in many places, for DINO
 
 A folder holds `images.npy` (n, h, w, 3) uint8, `masks.npy` (n, h, w) uint8 and `meta.jsonl`, one line a picture. A
 chunk of 250 pictures is drawn from the seed (seed, chunk), so a cache is the same whatever the number of workers, and
@@ -46,7 +46,9 @@ def open(folder: Path | str) -> Cache:  # noqa: A001 - read as `cache.open`
     """
     folder = Path(folder)
     if not (folder / "meta.jsonl").exists():
-        raise FileNotFoundError(f"{folder} is no finished cache. Run `python -m training.pretrain.cache` first.")
+        raise FileNotFoundError(
+            f"{folder} is no finished cache. Run `python -m training.pretrain.toyworld.cache` first."
+        )
     meta = [json.loads(line) for line in (folder / "meta.jsonl").read_text().splitlines()]
     files = [folder / f"{name}.npy" for name in ("images", "masks")]
     return Cache(*(np.load(file, mmap_mode="r") if file.exists() else None for file in files), meta)
@@ -109,7 +111,7 @@ def _write(file: Path, text: str) -> None:
 
 def draw_world(seed: int, chunk: int):
     """CHUNK pictures of the world, `draw` for `render`: images, masks, and what is known of each with some captions."""
-    from training.pretrain import world
+    from training.pretrain.toyworld import world
 
     rng = np.random.default_rng([seed, chunk])
     drawer = world.World()
@@ -131,15 +133,8 @@ def open_world(count: int = PICTURES, workers: int = 2, work: Path = WORK) -> Ca
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--pictures", type=int, default=0, help="pictures of the world")
-    options.add_argument("--subjects", action="store_true", help="the subjects of the DINO scorer's training")
-    options.add_argument("--views", type=int, default=10, help="pictures of each subject")
+    options.add_argument("--pictures", type=int, default=PICTURES, help="pictures of the world")
     options.add_argument("--workers", type=int, default=2)
     options.add_argument("--work", type=Path, default=WORK)
     chosen = options.parse_args()
-    if chosen.pictures:
-        open_world(chosen.pictures, chosen.workers, chosen.work)
-    if chosen.subjects:
-        from training.pretrain.instances import open_subjects
-
-        open_subjects(chosen.workers, chosen.work, chosen.views)
+    open_world(chosen.pictures, chosen.workers, chosen.work)

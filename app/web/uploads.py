@@ -1,0 +1,146 @@
+"""What was uploaded, by which session, and how much of it: no other file may be named by a request.
+
+data/uploads/<app>/         the uploads of one running app, with a lock that it holds while it lives
+data/uploads/<app>/<one>/   one upload; nobody can guess its name, so equal files of two persons are two files
+
+The record is kept in memory: what an app that has ended left behind belongs to no session and is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from training.errors import BadInput
+
+FOLDER = "uploads"
+MOST_MB_SESSION, MOST_MB = 1000, 4000  # that wait to be used, of one session and of all
+KEPT_SECONDS = 12 * 3600  # an upload that nothing was made of
+SWEPT_SECONDS = 60
+TOO_MUCH = "Uploads that wait to be used may have {most:,} MB in all{whose}. Use what was uploaded, or come back later."
+
+Owner = tuple[str, str]  # the login's name and the session
+
+
+@dataclass
+class Upload:
+    """One request's files, which lie somewhere below `folder`. size: bytes that have come so far."""
+
+    owner: Owner
+    folder: Path
+    since: float
+    size: int = 0
+    files: dict[str, int] = field(default_factory=dict)  # path -> bytes; empty until all have come
+
+
+class Uploads:
+    """The uploads of one app on a data folder. Made at its start: that removes what ended apps left."""
+
+    def __init__(self, data: Path):
+        self.root = Path(data).resolve() / FOLDER
+        self.folder = self.root / secrets.token_hex(8)
+        self._held: list[Upload] = []
+        self._lock, self._alive, self._swept = threading.Lock(), None, 0.0
+        self.sweep()
+
+    def begin(self, owner: Owner) -> Upload:
+        """An upload that is coming in, with an empty folder for it. Raises OSError, and BadInput as `count`."""
+        self.sweep()
+        if self._alive is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._alive = (self.folder / ".lock").open("a")
+            fcntl.flock(self._alive, fcntl.LOCK_SH)
+        upload = Upload(owner, self.folder / secrets.token_hex(16), time.monotonic())
+        upload.folder.mkdir()
+        with self._lock:
+            self._held.append(upload)
+        return upload
+
+    def count(self, upload: Upload, size: int) -> None:
+        """Count `size` bytes that are about to come. Raises BadInput where that is more than is taken."""
+        with self._lock:
+            own = sum(other.size for other in self._held if other.owner == upload.owner)
+            everything = sum(other.size for other in self._held)
+            upload.size += size
+        if own + size > MOST_MB_SESSION * 1e6:
+            raise BadInput(TOO_MUCH.format(most=MOST_MB_SESSION, whose=""))
+        if everything + size > MOST_MB * 1e6:
+            raise BadInput(TOO_MUCH.format(most=MOST_MB, whose=", of all who use this app"))
+
+    def done(self, upload: Upload, files: list[str]) -> None:
+        """All of an upload has come."""
+        upload.files = {path: Path(path).stat().st_size for path in files}
+        upload.size = sum(upload.files.values())
+
+    def drop(self, upload: Upload) -> None:
+        """Forget an upload and remove what there is of it."""
+        shutil.rmtree(upload.folder, ignore_errors=True)
+        with self._lock, contextlib.suppress(ValueError):
+            self._held.remove(upload)
+
+    def find(self, owner: Owner, path: str) -> Path | None:
+        """The upload of a session at `path`; None for any other file, for a link, and for one that was used."""
+        with self._lock:
+            size = next((u.files[path] for u in self._held if u.owner == owner and path in u.files), None)
+        return Path(path) if size is not None and _is_file_of(path, size) else None
+
+    def holds(self, path: str) -> bool:
+        """Whether a path is an upload of any session."""
+        with self._lock:
+            return any(path in upload.files for upload in self._held)
+
+    def sweep(self) -> None:
+        """Remove what is too old, what was used, and what apps that have ended left; looks once a minute at most."""
+        now = time.monotonic()
+        if self._swept and now - self._swept < SWEPT_SECONDS:
+            return
+        self._swept = now
+        with self._lock:
+            held = list(self._held)
+        for upload in held:
+            used = upload.files and not any(map(os.path.exists, upload.files))
+            if used or now - upload.since > KEPT_SECONDS:
+                self.drop(upload)
+        with contextlib.suppress(OSError):
+            for path in self.root.iterdir():
+                if path != self.folder and not _lives(path):
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+    def close(self) -> None:
+        """Remove all of it, at the app's end."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._alive:
+            self._alive.close()
+            self._alive = None
+
+
+def _is_file_of(path: str, size: int) -> bool:
+    """Whether a file is a regular one of that size, looked at without following a link or waiting for a pipe."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        found = os.fstat(descriptor)
+        return stat.S_ISREG(found.st_mode) and found.st_size == size
+    finally:
+        os.close(descriptor)
+
+
+def _lives(path: Path) -> bool:
+    """Whether an entry of the folder belongs to an app that runs, or may have been made this very moment."""
+    with contextlib.suppress(OSError):
+        if time.time() - path.lstat().st_mtime < SWEPT_SECONDS:
+            return True
+        with (path / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+    return (path / ".lock").exists()
