@@ -12,9 +12,11 @@ def build(folder: Path, unet, factor=4, variant=None, seed=0) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=widths)
-        zeros = [net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out, *net.controlnet_down_blocks]
-        for convolution in zeros:
+        for convolution in (net.controlnet_mid_block, *net.controlnet_down_blocks):
             torch.nn.init.normal_(convolution.weight, std=0.2)
+        for module in net.controlnet_cond_embedding.modules():  # strong enough that another map is another picture
+            if isinstance(module, torch.nn.Conv2d):
+                torch.nn.init.normal_(module.weight, std=0.3)
     net = net.half() if variant else net
     net.save_pretrained(folder, variant=variant)
     return folder

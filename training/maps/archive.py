@@ -7,7 +7,7 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from training import atomic
+from training import atomic, room
 from training.errors import BadInput, from_os_error
 from training.subject.pictures import LARGEST_FILE_MB
 
@@ -21,12 +21,14 @@ def unpack(archive: Path, folder: Path) -> Path:
     """Unpack the pictures, maps and captions of a zip into `folder`, which appears whole or not at all.
 
     Raises BadInput, naming the file and the entry: no zip, damaged, locked with a password, a name that leads outside,
-    a link, twice the same name, too many or too large. RunFailed: a full disk.
+    a link, twice the same name, too many or too large. DiskFull: there is no room for it.
     """
     archive = Path(archive)
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = _checked(opened, archive)
+            total = sum(entry.file_size for entry in entries.values())
+            room.check(folder, total, f"what {archive.name} holds")
             with atomic.new_folder(folder) as new:
                 for name, entry in entries.items():
                     _write(opened, entry, new / name, archive)

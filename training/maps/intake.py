@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training import atomic
+from training import atomic, room
 from training.errors import BadInput, StudioError, from_os_error
 from training.maps import captions, geometry, reading, writing
 from training.maps.pairs import Pair
@@ -62,10 +62,11 @@ def prepare(checked: Sequence[Checked], folder: Path, edge: int, answers: Answer
         answers: those that `check` was given.
 
     Raises:
-        BadInput: no pairs, or one that cannot be used, naming its file. RunFailed: a full disk.
+        BadInput: no pairs, or one that cannot be used, naming its file. DiskFull: there is no room.
     """
     if not checked:
         raise BadInput("No pairs were given.", "Give pictures and their maps.", field="pairs")
+    room.check(folder, 1.5 * room.pictures_bytes(len(checked), edge), "the pairs' copies")  # pictures, and small maps
     rows = []
     try:
         with atomic.new_folder(folder) as new:

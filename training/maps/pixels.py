@@ -44,7 +44,7 @@ def load(path: Path) -> Pixels:
 
     with pictures.decoded(path) as image:
         lossy = "" if _lossless_webp(path) else LOSSY.get(image.format, "")
-        ours = getattr(image, "text", {}).get(writing.KEY) == writing.INDEX
+        ours = writing.is_ours(Path(path))
         image = ImageOps.exif_transpose(image)  # as its picture is turned
         if image.mode == "1" or image.mode in ("CMYK", "F", "LAB", "HSV"):
             raise BadInput(

@@ -19,13 +19,11 @@ def encode(labels: np.ndarray, kind: str, facts: dict[str, str] | None = None) -
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
+    if kind == "index":
+        info.add_text(KEY, INDEX)  # first, where `is_ours` looks
     for name, text in (facts or {}).items():
         info.add_itxt(name, text)
-    if kind == "index":
-        info.add_text(KEY, INDEX)
-        image = Image.fromarray(labels)
-    else:
-        image = Image.fromarray(paint(labels))
+    image = Image.fromarray(labels if kind == "index" else paint(labels))
     buffer = io.BytesIO()
     image.save(buffer, "PNG", pnginfo=info)
     return buffer.getvalue()
@@ -34,3 +32,9 @@ def encode(labels: np.ndarray, kind: str, facts: dict[str, str] | None = None) -
 def write(labels: np.ndarray, path: Path, kind: str, facts: dict[str, str] | None = None) -> None:
     """Write a map, whole or not at all. Arguments as `encode`. OSError passes through."""
     atomic.write_bytes(path, encode(labels, kind, facts))
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is an index PNG that this program wrote. OSError passes through."""
+    with path.open("rb") as file:
+        return f"tEXt{KEY}\0{INDEX}".encode("latin-1") in file.read(512)

@@ -90,6 +90,14 @@ def test_classes_scaled_a_few_at_a_time_are_decided_as_all_at_once():
     assert torch.equal(segmentor.best_class(torch.zeros(1, 150, 2, 2), (4, 4)), torch.zeros(1, 4, 4, dtype=torch.int64))
 
 
+def test_a_query_that_sees_nothing_has_no_say():
+    classes = torch.zeros(1, 2, 151)
+    classes[0, 0, 3], classes[0, 0, 150] = 8, 12  # of all it could be, class 3; but most likely nothing
+    classes[0, 1, 5] = 4
+    scores = segmentor.class_scores(classes, torch.full((1, 2, 2, 2), 9.0), (4, 4))
+    assert scores.shape == (1, 150, 4, 4) and bool((scores.argmax(1) == 5).all())
+
+
 @pytest.mark.parametrize(
     "config, short, longest, divisor",
     [

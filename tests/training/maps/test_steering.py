@@ -13,8 +13,9 @@ import delora
 from training import sample
 from training.base import codec, controlnet
 from training.errors import BadInput
-from training.maps import colours, drawing, geometry, intake, objective, pairs, writing
-from training.maps.control import FrozenControlNet, HintEncoder
+from training.maps import colours, geometry, intake, pairs, writing
+from training.maps.steering import drawing, objective
+from training.maps.steering.protocols import FrozenControlNet, HintEncoder
 
 SIZE, N = tinypipeline.SIZE_PX, 4
 
@@ -77,8 +78,10 @@ def test_a_picture_is_the_one_that_diffusers_controlnet_pipeline_draws(tiny_base
         ).images
         apart = np.abs(np.asarray(image).astype(int) - np.asarray(theirs).astype(int))
         assert apart.max() <= 1
-    without = drawing.draw(tiny_base, None, wishes, steps=4, guidance=guidance)
-    assert np.abs(np.asarray(without[0]).astype(int) - np.asarray(ours[0]).astype(int)).max() > 8
+    others = [wish._replace(labels=labels(i + 1)) for i, wish in enumerate(wishes)]
+    moved = drawing.draw(tiny_base, FrozenControlNet(net, 0.8), others, steps=4, guidance=guidance)
+    for one, other in zip(ours, moved, strict=True):  # the map matters, or nothing above would be said
+        assert np.abs(np.asarray(one).astype(int) - np.asarray(other).astype(int)).max() > 8
 
 
 def test_without_steering_a_picture_is_that_of_plain_drawing(tiny_base):
@@ -130,6 +133,8 @@ def test_the_loss_is_that_of_diffusers_controlnet_training(tiny_base, net, tmp_p
     losses = made.loss(drawn, None, 8)
     assert float(losses.total) == pytest.approx(float(by_hand(made, drawn, net)), rel=2e-5)
     assert losses.parts.shape == (1,) and not losses.parts.requires_grad
+    made.labels = made.labels[:, :, ::-1].copy()
+    assert float(made.loss(drawn, None, 8).total) != pytest.approx(float(losses.total), rel=1e-3)
 
 
 def test_micro_batches_add_up_to_the_whole_step(made):

@@ -25,7 +25,7 @@ from training.step.objective import Losses
 if TYPE_CHECKING:
     from training.base.codec import Moments
     from training.base.models import BaseModel
-    from training.maps.control import Steering
+    from training.maps.steering.protocols import Steering
     from training.spec import RunSpec
 
 
@@ -50,6 +50,7 @@ class FromMaps:
         self.base, self.spec, self.steering = base, spec, steering
         self.labels, self.moments, self.mirrored, self.text = labels, moments, mirrored, text
         self.schedule = Schedule(base.scheduler_config)
+        self.trained, self.rate = steering.trained, steering.rate
 
     def draw(self, step: int, n: int) -> tuple[Draws, None]:
         """The draws of a step (from 0): n pairs."""

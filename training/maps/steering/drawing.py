@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from delora import Adapter
     from training.base.models import BaseModel
-    from training.maps.control import Steering
+    from training.maps.steering.protocols import Steering
 
 
 class Wish(NamedTuple):

@@ -16,13 +16,15 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel
 
+HINT_RATE = 1e-4
 WIDTHS = (16, 32, 96, 256)  # of the convolutions, where pictures are 8 times their latents' size
 
 
 class Steering(Protocol):
-    """A way to steer. trained: what learns together with the adapter, None where nothing does."""
+    """A way to steer. trained, rate: what learns together with the adapter and how fast, None and 0.0 for nothing."""
 
     trained: nn.Module | None
+    rate: float
 
     def predict(self, unet: UNet2DConditionModel, x: Tensor, t: Tensor, text: Tensor, picture: Tensor) -> Tensor:
         """The UNet's prediction (n, C, h, w) of latents x, for texts (n, tokens, width) and pictures (n, 3, H, W)."""
@@ -31,7 +33,7 @@ class Steering(Protocol):
 class FrozenControlNet:
     """The *frozen ControlNet* protocol. scale: how strongly it steers; 1 is as it was trained."""
 
-    trained = None
+    trained, rate = None, 0.0
 
     def __init__(self, module: ControlNetModel, scale: float = 1.0):
         self.module, self.scale = module, float(scale)  # diffusers refuses an int
@@ -52,22 +54,25 @@ class FrozenControlNet:
 
 
 class HintEncoder:
-    """The *hint encoder* protocol, for a UNet of first width `width` and pictures `factor` times its latents' size."""
+    """The *hint encoder* protocol, for a UNet of first width `width` and pictures `factor` times its latents' size.
 
-    def __init__(self, width: int, factor: int, scale: float = 1.0):
+    rate: learning rate of the encoder; the paper's protocol has at most 1e-4.
+    """
+
+    def __init__(self, width: int, factor: int, scale: float = 1.0, rate: float = HINT_RATE):
         from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 
         halvings = factor.bit_length() - 1  # 8 -> 3
         widths = (WIDTHS + (WIDTHS[-1],) * halvings)[: halvings + 1]
         self.trained = ControlNetConditioningEmbedding(width, block_out_channels=widths)
-        self.scale = float(scale)
+        self.scale, self.rate = float(scale), rate
 
     @classmethod
-    def of(cls, unet: UNet2DConditionModel, factor: int, seed: int = 0) -> HintEncoder:
+    def of(cls, unet: UNet2DConditionModel, factor: int, seed: int = 0, rate: float = HINT_RATE) -> HintEncoder:
         """A new one for a UNet, on its device; the seed decides its weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            made = cls(unet.config.block_out_channels[0], factor)
+            made = cls(unet.config.block_out_channels[0], factor, rate=rate)
         made.trained.to(unet.device)
         return made
 
