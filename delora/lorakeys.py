@@ -112,7 +112,10 @@ def sorted_out(path: Path, keys: Iterable[str]) -> Keys:
         elif end is None:
             unknown.append(key)
         else:
-            found.layers.setdefault(named.removesuffix(end), {})[ENDS[end]] = key
+            name = named.removesuffix(end)
+            if name.startswith(UNDERSCORED):  # some converters leave points in such names
+                name = name.replace(".", "_")
+            found.layers.setdefault(name, {})[ENDS[end]] = key
     if unknown:
         raise ValueError(f"{path}: not a LoRA file; it holds {_some(unknown)}.")
     if len(peft_names) > 1:
@@ -137,8 +140,6 @@ def check_kind(path: Path, keys: Iterable[str], metadata: Mapping[str, str]) -> 
 
 def plain(name: str) -> str:
     """A layer's name without what stands around it in the different styles."""
-    if name.startswith(UNDERSCORED):  # some converters leave points in such names
-        name = name.replace(".", "_")
     for prefix in PREFIXES:
         name = name.removeprefix(prefix)
     name = name.replace(".processor.", ".")

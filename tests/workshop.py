@@ -31,10 +31,13 @@ def make_run(data: Path, **how) -> Run:
 
 
 class Workshop:
-    """A data folder and its engine; `close` kills whatever of it still lives."""
+    """A data folder and its engine; `close` kills whatever of it still lives.
 
-    def __init__(self, data: Path):
-        self.data, self.engine = data, LocalEngine(data)
+    program: what is the worker, and the job of its trainings; see `fakejob`.
+    """
+
+    def __init__(self, data: Path, program: str = fakejob.__file__):
+        self.data, self.engine, self.program = data, LocalEngine(data), program
         self.workers: list[subprocess.Popen] = []
 
     def new_run(self, **how) -> Run:
@@ -48,7 +51,7 @@ class Workshop:
     def start_worker(self, verb: str = "worker") -> subprocess.Popen:
         """Start a worker and wait until it works; verb: see `fakejob`."""
         worker = subprocess.Popen(
-            [sys.executable, fakejob.__file__, verb, str(self.data)],
+            [sys.executable, self.program, verb, str(self.data)],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
             stderr=(self.data / "worker.txt").open("ab"),
             start_new_session=True,

@@ -124,7 +124,7 @@ def import_file(
     head = lora.metadata
     own_name = file.name if file.is_dir() else file.stem
     in_file = head.get("modelspec.title") or head.get("ss_output_name") or own_name
-    name = tidy_name(name) if name.strip() else " ".join(in_file.split())[:LONGEST_NAME] or own_name
+    name = tidy_name(name if name.strip() else (" ".join(in_file.split()) or own_name)[:LONGEST_NAME])
     place = folder(data) / slug(name)
     if place.exists():
         raise BadInput(f"There is already an imported adapter {place.name}.", "Choose another --name.", field="name")

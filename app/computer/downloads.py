@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.work import launch
-from training import atomic
+from training import atomic, room
 from training.base import catalog
 from training.errors import BadInput, StudioError
 from training.runs.states import is_process, started_at, this_process
@@ -46,11 +46,15 @@ def read(data: Path, name: str) -> Download:
 
 
 def start(data: Path, name: str) -> None:
-    """Download a model in the background; one that goes on already is left alone. Raises BadInput for another name."""
+    """Download a model in the background; one that goes on already is left alone.
+
+    Raises BadInput for another name, DiskFull where there is no room at all.
+    """
     if name not in catalog.CATALOG:
         raise BadInput(f"{name!r} is no model that can be downloaded here.", "", "name")
     if read(data, name).running:
         return
+    room.check(data, 0, "the download")
     command = [sys.executable, "-P", "-m", "app.computer.downloads", str(Path(data).resolve()), name]
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     job = subprocess.Popen(command, env=launch.environment(), start_new_session=True, **quiet)
@@ -89,9 +93,9 @@ def main(data: Path, name: str) -> int:
     _tell(data, name, 0, 0, "")
     try:
         hub.get(name, data, progress)
-    except StudioError as error:
+    except (StudioError, OSError) as error:
         _tell(data, name, done, total, str(error))
-        return error.exit_code
+        return getattr(error, "exit_code", 1)
     _path(data, name).unlink(missing_ok=True)
     return 0
 
@@ -101,8 +105,9 @@ _children: list[subprocess.Popen] = []  # waited for when looked at, so that an 
 
 def _tell(data: Path, name: str, done: int, total: int, words: str, who: dict | None = None) -> None:
     said = {"done": done, "total": total, "words": words, **(who or this_process())}
-    _path(data, name).parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(_path(data, name), json.dumps(said) + "\n")
+    with contextlib.suppress(OSError):  # where that cannot be written the download cannot be either, and says so
+        _path(data, name).parent.mkdir(parents=True, exist_ok=True)
+        atomic.rewrite_text(_path(data, name), json.dumps(said) + "\n")
 
 
 def _path(data: Path, name: str) -> Path:

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from app.drafts import pictures, settings
 from app.drafts.pictures import DraftPicture
 from app.drafts.store import Draft, changing, folder_of, judged, load, looked_over, successor, write
@@ -21,6 +23,7 @@ from training import atomic, presets
 from training.base import models
 from training.errors import BadInput, MissingModel, from_os_error
 from training.runs.run import Run
+from training.spec import explain
 from training.subject import intake
 from training.subject.pictures import LARGEST_FILE_MB
 
@@ -35,6 +38,8 @@ def save(draft: Draft, **changes: Any) -> Draft:
     """Change some of FIELDS; all others stay as they are on disk.
 
     settings: only those named change; None takes a setting back to its preset.
+
+    Raises BadInput, naming the field, for a value that it cannot have.
     """
     if unknown := set(changes) - set(FIELDS):
         raise TypeError(f"A draft has no {', '.join(sorted(unknown))}.")
@@ -42,7 +47,10 @@ def save(draft: Draft, **changes: Any) -> Draft:
         if "settings" in changes:
             typed = {**now.settings, **changes["settings"]}
             changes["settings"] = {name: value for name, value in typed.items() if value is not None}
-        now = now.changed(**changes)
+        try:
+            now = now.changed(**changes)
+        except ValidationError as error:
+            raise explain(error, Draft) from error
         return write(judged(now) if {"base", "settings"} & set(changes) else now)
 
 

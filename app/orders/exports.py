@@ -19,7 +19,7 @@ from app.adapters.exporting import file_name, read_record
 from app.adapters.formats import FORMATS, exact_formats
 from app.adapters.saves import best_step, check_step
 from app.orders.order import Order
-from training import atomic, room
+from training import room
 from training.base import modelfolder, models
 from training.base.capabilities import Capabilities, from_configs
 from training.errors import BadInput
@@ -131,9 +131,7 @@ def create(data: Path, run: Run, kind: str, step: int | None = None) -> Export:
         MissingModel: its base model is not on this computer.
     """
     step = step_of(run) if step is None else step
-    folder = Export.folder(data)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic.locked(folder / ".lock"):
+    with Export.alone(data):
         there = of_run(data, run.id).get((kind, step))
         if there and there.is_open:
             return there

@@ -15,7 +15,7 @@ from app.adapters import imported
 from app.adapters.imported import LONGEST_TRIGGER, ImportedAdapter
 from app.adapters.names import slug
 from app.orders.order import Order
-from training import atomic, room
+from training import room
 from training.errors import BadInput
 from training.spec import LONGEST_NAME, explain
 
@@ -77,9 +77,7 @@ def create(data: Path, files: Sequence[Path], **settings) -> Import:
     except ValidationError as error:
         raise explain(error, ImportRequest) from error
     room.check(data, 2 * sum(file.stat().st_size for file in files), "this import")  # the copy, and what it becomes
-    folder = Import.folder(data)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic.locked(folder / ".lock"):
+    with Import.alone(data):
         for order in Import.all(data):
             if order.is_open and order.request() == request:
                 return order

@@ -16,6 +16,7 @@ import json
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -134,6 +135,19 @@ class Order(StateFolder):
     def folder(cls, data: Path) -> Path:
         """Where orders of this kind lie."""
         return Path(data) / f"{cls.KIND}s"
+
+    @classmethod
+    @contextlib.contextmanager
+    def alone(cls, data: Path) -> Iterator[None]:
+        """Be the only one who makes an order of this kind, to look for one like it first. Raises as `from_os_error`."""
+        lock = cls.folder(data) / ".lock"
+        with contextlib.ExitStack() as held:
+            try:
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(atomic.locked(lock))
+            except OSError as error:
+                raise from_os_error(error, lock) from error
+            yield
 
     @classmethod
     def make(cls, data: Path, request: BaseModel, total: int = 0, files: dict[str, Path] | None = None) -> Self:

@@ -1,13 +1,16 @@
 """The app's own routes: the status that every page asks for, finished pictures, downloads, and starting the worker.
 
 Nothing is found by a path that a browser sent: an address names a run, a step and a picture, each by a pattern, and
-the file is looked up among those that are finished.
+the file is looked up among those that are finished. No link is followed, so that a run of somebody else's gives away no
+file of this computer.
 """
 
 from __future__ import annotations
 
 import re
+import stat
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse
@@ -23,7 +26,7 @@ AGAIN = {"Cache-Control": "private, no-cache"}
 def routes(studio: Studio) -> APIRouter:
     """The routes of one data folder, all under /studio."""
     router = APIRouter(prefix="/studio")
-    data = studio.data
+    data = studio.data.absolute()
 
     @router.get("/status")
     def status() -> JSONResponse:
@@ -38,23 +41,23 @@ def routes(studio: Studio) -> APIRouter:
 
     @router.get("/picture/{run}/dataset/{file}")
     def subject(run: str, file: str) -> FileResponse:
-        return _png(data / "runs" / _id(run) / "dataset", file)
+        return _png(data, data / "runs" / _id(run) / "dataset", file)
 
     @router.get("/picture/{run}/{step}/{file}")
     def sample(run: str, step: str, file: str) -> FileResponse:
         if not re.fullmatch(r"step-\d{6,}", step):
             raise HTTPException(404)
-        return _png(data / "runs" / _id(run) / "samples" / step, file)
+        return _png(data, data / "runs" / _id(run) / "samples" / step, file)
 
     @router.get("/drawing/{drawing}/{file}")
     def drawing(drawing: str, file: str) -> FileResponse:
-        return _png(data / "drawings" / _id(drawing), file)
+        return _png(data, data / "drawings" / _id(drawing), file)
 
     @router.get("/draft/{file}")
     def draft(request: Request, file: str) -> FileResponse:
         from app.drafts import draft as drafts
 
-        return _png(drafts.thumbnails_folder(data, user_of(request)), file, AGAIN)
+        return _png(data, drafts.thumbnails_folder(data, user_of(request)), file, AGAIN)
 
     @router.get("/file/{run}/{name}")
     def download(run: str, name: str) -> FileResponse:
@@ -63,7 +66,7 @@ def routes(studio: Studio) -> APIRouter:
 
         for path in finished_files(Run(data / "runs" / _id(run))):
             if path.name == name:
-                return FileResponse(path, filename=name, media_type="application/octet-stream", headers=AGAIN)
+                return _file(data, path, filename=name, media_type="application/octet-stream", headers=AGAIN)
         raise HTTPException(404)
 
     @router.get("/save/{run}/{step}")
@@ -72,10 +75,8 @@ def routes(studio: Studio) -> APIRouter:
         from training.runs.run import Run
 
         path = adapter_file(Run(data / "runs" / _id(run)), step)
-        if not path.is_file():
-            raise HTTPException(404)
         name = f"{run}-step-{step}.safetensors"
-        return FileResponse(path, filename=name, media_type="application/octet-stream", headers=AGAIN)
+        return _file(data, path, filename=name, media_type="application/octet-stream", headers=AGAIN)
 
     return router
 
@@ -86,7 +87,20 @@ def _id(name: str) -> str:
     return name
 
 
-def _png(folder: Path, file: str, headers: dict[str, str] = FOREVER) -> FileResponse:
-    if not PICTURE.fullmatch(file) or not (folder / file).is_file():
+def _png(data: Path, folder: Path, file: str, headers: dict[str, str] = FOREVER) -> FileResponse:
+    if not PICTURE.fullmatch(file):
         raise HTTPException(404)
-    return FileResponse(folder / file, media_type="image/png", headers=headers)
+    return _file(data, folder / file, media_type="image/png", headers=headers)
+
+
+def _file(data: Path, path: Path, **how: Any) -> FileResponse:
+    """A regular file of the data folder. The owner may have linked that and its folders to another disk, no more."""
+    top, *below = path.relative_to(data).parts  # "runs", and what is in it
+    found = (data / top).resolve().joinpath(*below)
+    try:
+        regular = stat.S_ISREG(found.lstat().st_mode) and found.resolve() == found
+    except OSError:
+        regular = False
+    if not regular:
+        raise HTTPException(404)
+    return FileResponse(found, **how)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -53,11 +54,12 @@ def seen(run: Run) -> RunState:
     attempt, age = run.newest_attempt(), time.time() - (state.heartbeat or state.updated)
     if abs(age) < SILENT_SECONDS or not _is_over(run, attempt, state) or workerfile.held(run.path.parent.parent):
         return state
-    try:
-        return settle(run, attempt)
-    except StudioError:  # a folder that may not be written: the truth is told all the same
-        name, changes = _verdict(run, attempt, state, NO_WORD, out_of_memory=False, said=0)
-        return state.model_copy(update={"name": name, **endings.released(run), **changes})
+    with contextlib.suppress(StudioError):
+        state = settle(run, attempt)
+    if not _is_over(run, attempt, state):
+        return state
+    name, changes = _verdict(run, attempt, state, NO_WORD, out_of_memory=False, said=0)  # a folder not to be written
+    return state.model_copy(update={"name": name, **endings.released(run), **changes})
 
 
 def _is_over(run: Run, attempt: int, state: RunState) -> bool:

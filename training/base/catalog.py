@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.atomic import write_text
+from training.errors import from_os_error
 
 OPENRAIL = "CreativeML Open RAIL-M (https://huggingface.co/spaces/CompVis/stable-diffusion-license)"
 
@@ -111,14 +112,15 @@ _MODELS = (
         pickles={},
     ),
     Known(
-        name="upernet",
-        title="UperNet (ConvNeXt-S) for ADE20K, the segmenter",
+        name="segmentor",
+        title="UperNet (ConvNeXt-S), a segmentor for ADE20K",
         repo="openmmlab/upernet-convnext-small",
         commit="550b68d291f9a7e4874065c6eec0676b2ba821e6",
         licence="MIT",
         size_mb=328,
         files=_same("config.json", "preprocessor_config.json"),
         pickles={"pytorch_model.bin": "model.safetensors"},
+        purpose="Makes maps of photographs, and scores pictures drawn from maps.",
     ),
 )
 CATALOG = {model.name: model for model in _MODELS}
@@ -146,14 +148,21 @@ def added(data: Path) -> dict[str, str]:
 
 
 def set_added(data: Path, models: dict[str, str]) -> None:
-    """Write the list of added models, whole or not at all."""
-    (data / "models").mkdir(parents=True, exist_ok=True)
-    write_text(data / "models" / "added.json", json.dumps(models, indent=2, ensure_ascii=False) + "\n")
+    """Write the list of added models, whole or not at all. Raises as `from_os_error`."""
+    path = data / "models" / "added.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(models, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise from_os_error(error, path) from error
 
 
 def delete(path: Path) -> None:
-    """Remove a file or folder if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    """Remove a file or folder if it is there. Raises as `from_os_error`."""
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise from_os_error(error, path) from error

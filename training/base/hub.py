@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training.base import catalog, guard, modelfolder, modelref, singlefile
 from training.base.download import Progress, download
-from training.errors import BadInput, RunFailed
+from training.errors import BadInput, RunFailed, from_os_error
 
 
 def get(name: str, data: Path, progress: Progress | None = None) -> Path:
@@ -18,7 +18,7 @@ def get(name: str, data: Path, progress: Progress | None = None) -> Path:
     under its name only when it is whole.
 
     Args:
-        name: sd15, dino, clip, controlnet-seg or upernet.
+        name: sd15, dino, clip, controlnet-seg or segmentor.
         data: the data folder.
         progress: called with (bytes done, bytes in all, file); what it raises stops the download and is passed on.
 
@@ -31,9 +31,15 @@ def get(name: str, data: Path, progress: Progress | None = None) -> Path:
     if home.is_dir():
         return home
     guard.prepare()
-    incoming.mkdir(parents=True, exist_ok=True)
+    try:
+        incoming.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise from_os_error(error, incoming) from error
     with _alone(incoming, known):
-        return _get(known, incoming, home, progress or (lambda done, total, file: None))
+        try:
+            return _get(known, incoming, home, progress or (lambda done, total, file: None))
+        except OSError as error:  # while the files were put together
+            raise from_os_error(error, home) from error
 
 
 def _get(known: catalog.Known, incoming: Path, home: Path, progress: Progress) -> Path:

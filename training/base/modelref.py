@@ -121,7 +121,7 @@ def check_reach(path: Path, data: Path) -> None:
         return
     try:
         found = Path(path).expanduser().resolve()
-    except (OSError, RuntimeError):  # nobody's home folder, or links in a circle
+    except (OSError, RuntimeError, ValueError):  # nobody's home folder, links in a circle, no path at all
         found = None
     if found is None or not any(found.is_relative_to(folder) for folder in folders):
         raise MissingModel(OUT_OF_REACH, OWNER_ADDS, field="base")

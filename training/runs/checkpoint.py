@@ -2,6 +2,7 @@
 
     checkpoints/step-000200/
       adapter.safetensors   the native adapter file (delora.files), usable on its own
+      trained.safetensors   what learned together with the adapter, where the objective has such
       trainer.safetensors   AdamW's moments; only in the newest saves, see `prune`
       checkpoint.json       step, versions, threads, device, precision, the plan in use
 
@@ -11,12 +12,14 @@ No generator's state is in it: every draw comes from (seed, step), see training.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 import delora
+from delora.files import write_safetensors
 from training import atomic, room
 from training.errors import BadInput, RunFailed, from_os_error
 
@@ -28,13 +31,23 @@ if TYPE_CHECKING:
     from training.runs.run import Run
 
 RESUMABLE = 2  # saves that keep the optimizer: the newest, and one before it should that one be damaged
+TRAINED = "trained.safetensors"
 PACKAGES = ("torch", "diffusers", "accelerate")
 
 
-def save(run: Run, step: int, adapter: Adapter, optimizer: torch.optim.Optimizer, base: BaseModel, info: dict) -> Path:
+def save(
+    run: Run,
+    step: int,
+    adapter: Adapter,
+    optimizer: torch.optim.Optimizer,
+    base: BaseModel,
+    info: dict,
+    trained: torch.nn.Module | None = None,
+) -> Path:
     """Write the checkpoint of `step`; it appears whole or not at all.
 
     Args:
+        trained: what learned together with the adapter, if anything did.
         info: what else belongs in checkpoint.json (plan, precision, scaler ...).
 
     Raises:
@@ -43,7 +56,10 @@ def save(run: Run, step: int, adapter: Adapter, optimizer: torch.optim.Optimizer
     run.check_fence()
     spec = run.spec
     path = run.checkpoint(step)
-    room.check(run.path, size_bytes(adapter, optimizer), f"the save at step {step}", "Free some space, then resume.")
+    beside = [] if trained is None else list(trained.state_dict().values())
+    room.check(
+        run.path, size_bytes(adapter, optimizer, beside), f"the save at step {step}", "Free some space, then resume."
+    )
     metadata = {
         "run": run.id,
         "step": str(step),
@@ -64,6 +80,9 @@ def save(run: Run, step: int, adapter: Adapter, optimizer: torch.optim.Optimizer
     try:
         with atomic.new_folder(path) as folder:
             delora.save(adapter, folder / "adapter.safetensors", metadata)
+            if trained is not None:
+                state = {name: value.detach().cpu().contiguous() for name, value in trained.state_dict().items()}
+                write_safetensors(state, folder / TRAINED, {})
             _save_optimizer(optimizer, folder / "trainer.safetensors")
             (folder / "checkpoint.json").write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     except ValueError as error:
@@ -73,10 +92,11 @@ def save(run: Run, step: int, adapter: Adapter, optimizer: torch.optim.Optimizer
     return path
 
 
-def size_bytes(adapter: Adapter, optimizer: torch.optim.Optimizer) -> int:
-    """About what a save takes: the adapter's numbers, AdamW's moments of those it trains, and the fixed ones."""
+def size_bytes(adapter: Adapter, optimizer: torch.optim.Optimizer, beside: Sequence[torch.Tensor] = ()) -> int:
+    """About what a save takes: the adapter's numbers, AdamW's moments of those it trains, and what lies `beside`."""
     moments = [value for values in optimizer.state.values() for value in values.values()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in [*adapter.state_dict().values(), *moments])
+    tensors = [*adapter.state_dict().values(), *moments, *beside]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -96,6 +116,22 @@ def attach(base: BaseModel, path: Path, name: str = "default", check_base: bool 
         return delora.load(base.unet, path / "adapter.safetensors", name=name, check_base=check_base)
     except ValueError as error:
         raise BadInput(str(error), "Take another save, or the base model it was trained on.") from error
+
+
+def load_trained(path: Path, module: torch.nn.Module) -> None:
+    """Put back what learned together with the adapter. Raises BadInput, with nothing changed, where it does not fit."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    file = path / TRAINED
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{file} is missing or damaged.", "Take another save.") from error
+    wanted = {name: value.shape for name, value in module.state_dict().items()}
+    if {name: value.shape for name, value in tensors.items()} != wanted:
+        raise BadInput(f"{file} belongs to another base model.", "Take a save of this run.")
+    module.load_state_dict(tensors)
 
 
 def resumable(run: Run) -> list[int]:
@@ -145,8 +181,6 @@ def prune(run: Run) -> list[int]:
 
 
 def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
-    from delora.files import write_safetensors
-
     tensors = {}
     for i, parameter in enumerate(_parameters(optimizer)):
         for key, value in optimizer.state.get(parameter, {}).items():

@@ -39,8 +39,11 @@ class StateFolder:
             return self.state()
 
     def request_stop(self) -> None:
-        """Ask it to stop; it does so between two steps."""
-        (self.path / "stop").touch()
+        """Ask it to stop; it does so between two steps. Raises as `from_os_error`."""
+        try:
+            (self.path / "stop").touch()
+        except OSError as error:
+            raise from_os_error(error, self.path / "stop") from error
 
     def stop_requested(self) -> bool:
         """Whether somebody asked it to stop."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.step.draws import Draws
 
@@ -23,7 +23,14 @@ class Losses(NamedTuple):
 
 
 class Objective(Protocol):
-    """The loss of one run on one base model. Its data lies ready on the UNet's device."""
+    """The loss of one run on one base model. Its data lies ready on the UNet's device.
+
+    trained: what learns together with the adapter and is saved beside it, None where nothing does. rate: its learning
+    rate, 0.0 for nothing.
+    """
+
+    trained: nn.Module | None
+    rate: float
 
     def draw(self, step: int, n: int) -> tuple[Draws, Draws | None]:
         """The draws of a step (from 0), of n examples, and of n more of a second kind where one takes part."""

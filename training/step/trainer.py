@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from training.spec import RunSpec
     from training.step.objective import Objective
 
+RATES = {"lambda": "lr_lambda", "trained": "lr_trained"}  # name of a group of parameters -> of its rate in events
 SKIPPED_IN_A_ROW = 25  # fp16's loss scaling skips a step now and then; this many mean that it finds no scale
 
 
@@ -63,6 +64,8 @@ class Trainer:
             try:
                 info = checkpoint.read(path)
                 self.adapter = checkpoint.attach(self.base, path)
+                if self.objective.trained is not None:
+                    checkpoint.load_trained(path, self.objective.trained)
                 self._build_optimizer()
                 if (path / "trainer.safetensors").is_file():
                     checkpoint.load_optimizer(path, self.optimizer.optimizer)
@@ -106,11 +109,14 @@ class Trainer:
     def _build_optimizer(self) -> None:
         spec = self.spec
         groups = self.adapter.parameter_groups(spec.learning_rate, spec.learning_rate_lambda, spec.weight_decay)
+        beside = [] if self.objective.trained is None else list(self.objective.trained.parameters())
+        if beside:
+            groups.append({"params": beside, "lr": self.objective.rate, "weight_decay": 0.0, "name": "trained"})
         for group in groups:
             group["base_lr"] = group["lr"]
         fused = self.base.unet.device.type in ("cpu", "cuda")
         self.optimizer = self.accelerator.prepare_optimizer(torch.optim.AdamW(groups, fused=fused))
-        self.parameters = self.adapter.parameters()
+        self.parameters = [*self.adapter.parameters(), *beside]
         self._apply_plan()
 
     def _apply_plan(self) -> None:
@@ -209,7 +215,7 @@ class Trainer:
         rates = {}
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
-            rates["lr_lambda" if group.get("name") == "lambda" else "lr"] = group["lr"]
+            rates[RATES.get(group.get("name"), "lr")] = group["lr"]
         return rates
 
     def _seed_everything(self, step: int) -> None:
@@ -243,7 +249,8 @@ class Trainer:
             "scaler": scaler.state_dict() if scaler else None,
         }
         if self.accelerator.is_main_process:
-            checkpoint.save(self.run, self.step, self.adapter, self.optimizer.optimizer, self.base, info)
+            made = self.objective.trained
+            checkpoint.save(self.run, self.step, self.adapter, self.optimizer.optimizer, self.base, info, made)
             removed = checkpoint.prune(self.run)
             self.run.append_event({"kind": "save", "step": self.step, "removed": removed})
         self.accelerator.wait_for_everyone()

@@ -50,6 +50,8 @@ class Example(NamedTuple):
 class DreamBooth:
     """The objective of one run on one base model: draws a step's batch and gives its loss."""
 
+    trained, rate = None, 0.0  # the adapter learns alone
+
     def __init__(self, base: BaseModel, spec: RunSpec, instance: Example, prior: Example | None):
         self.base, self.spec, self.instance, self.prior = base, spec, instance, prior
         self.schedule = Schedule(base.scheduler_config)

@@ -25,8 +25,9 @@ from huey.registry import Message
 from app.work import processes, workerfile
 from app.work.engines import KINDS, Capacity, Gone, Kind, Need, Running, Status, Waiting, job_folder, job_name
 from app.work.engines.records import Records, node
-from training import atomic
-from training.errors import RunFailed, disk_full
+from training import atomic, room
+from training.errors import DiskFull, RunFailed, disk_full
+from training.runs.statefolder import StateFolder
 
 DELETE = "delete from task where queue = ? and data = ?"
 Handler = Callable[[str, int], None]  # called with a run's id and an attempt number
@@ -43,10 +44,19 @@ class LocalEngine:
         self.queues: dict[Kind, SqliteHuey] = {}
         self._tasks: dict[Kind, TaskWrapper] = {}
         for kind in KINDS:
-            huey = SqliteHuey(
-                kind, filename=str(self.folder / "queue.db"), results=False, serializer=_Json(), strict_fifo=True
-            )
+            huey = self._open(kind)
             self.queues[kind], self._tasks[kind] = huey, huey.task(name="job")(functools.partial(self._work, kind))
+
+    def _open(self, kind: Kind) -> SqliteHuey:
+        """One queue of the database. Raises DiskFull where there is no room for what SQLite keeps beside it."""
+        path = str(self.folder / "queue.db")
+        try:
+            return SqliteHuey(kind, filename=path, results=False, serializer=_Json(), strict_fifo=True)
+        except sqlite3.OperationalError as error:  # it says "disk I/O error"
+            if room.is_full(self.folder):
+                words = f"{room.warning(self.data)} The queue cannot be opened."
+                raise DiskFull(words, "Free some space, then try again.") from error
+            raise
 
     # The four verbs
 
@@ -87,7 +97,7 @@ class LocalEngine:
         folder = job_folder(self.data, name)
         again = (folder / "stop").exists()
         if folder.is_dir():
-            (folder / "stop").touch()
+            StateFolder(folder).request_stop()
         if self._withdraw(name):
             return True
         record = self.records.read(name)

@@ -87,7 +87,7 @@ def test_a_damaged_runs_page_offers_what_is_left_of_it(run):
     text = shown.block(found)
     assert "spec.json is missing." in text and str(run.path) in text and "it stays until you delete it" in text
     files = shown.downloads(found)
-    for address in ("/biscuit.safetensors", f"/studio/save/{run.id}/4", f"/studio/save/{run.id}/16"):
+    for address in ("/biscuit.safetensors", f"studio/save/{run.id}/4", f"studio/save/{run.id}/16"):
         assert address in files, address
     assert 'data-act="delete"' in shown.buttons()
 

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -60,6 +62,37 @@ def test_finished_pictures_and_files_are_given(client, run):
 )
 def test_nothing_else_is_given(client, run, address):
     assert client.get(f"/studio/{address.format(id=run.id)}").status_code == 404
+
+
+@pytest.mark.parametrize("place", ["samples/step-000006/00-00.png", "dataset/00.png", "adapter/biscuit.safetensors"])
+def test_no_link_is_followed(client, run, tmp_path, place):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    address = {
+        "samples/step-000006/00-00.png": f"/studio/picture/{run.id}/step-000006/00-00.png",
+        "dataset/00.png": f"/studio/picture/{run.id}/dataset/00.png",
+        "adapter/biscuit.safetensors": f"/studio/file/{run.id}/biscuit.safetensors",
+    }[place]
+    path, folder = run.path / place, (run.path / place).parent
+    aside = path.rename(path.with_suffix(".aside"))
+    for instead in (lambda: path.symlink_to(secret), lambda: os.mkfifo(path), path.mkdir):
+        instead()
+        assert client.get(address).status_code == 404
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    aside.rename(path)
+    elsewhere = shutil.move(folder, tmp_path / folder.name)  # the folder itself is a link
+    folder.symlink_to(elsewhere)
+    assert client.get(address).status_code == 404
+    folder.unlink()
+    shutil.move(elsewhere, folder)
+    assert client.get(address).status_code == 200
+
+
+def test_a_data_folder_that_the_owner_linked_is_one(run, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "runs").symlink_to(run.path.parent)  # on a larger disk
+    client = TestClient(ui.application(Studio(tmp_path / "data")), base_url="http://localhost")
+    assert client.get(f"/studio/picture/{run.id}/dataset/00.png").status_code == 200
 
 
 def test_starting_the_worker_needs_a_header_that_no_foreign_form_sends(client):

@@ -10,13 +10,21 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.computer import downloads
-from app.web import presence, server
+from app.web import server
+from app.work import presence
 from training.errors import BadInput
 
 
 def test_another_address_is_refused_without_a_login(tmp_path):
     result = CliRunner().invoke(cli, ["app", "--host", "0.0.0.0", "--no-browser", "--data", str(tmp_path / "data")])
     assert result.exit_code == 2 and "--auth" in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("wrong", [("--allow-host", "https://a.example/"), ("--root-path", "https://a.example/x")])
+def test_a_name_or_a_path_that_is_none_is_refused(tmp_path, wrong):
+    result = CliRunner().invoke(cli, ["app", *wrong, "--no-browser", "--data", str(tmp_path / "data")])
+    assert result.exit_code == 2 and wrong[0] in result.stderr
     assert not (tmp_path / "data").exists()
 
 

@@ -1,11 +1,13 @@
 """The objective against formulas written out in float64, and its draws."""
 
 import copy
+import shutil
 
 import pytest
 import tinypipeline
 import torch
 
+from training import loop
 from training.base import codec
 from training.base.codec import Moments
 from training.errors import BadInput
@@ -181,3 +183,12 @@ def test_latents_and_texts_are_those_of_the_stock_pipeline(tiny_base, tmp_path):
     assert torch.allclose(moments.std, posterior.std * tiny_base.vae.config.scaling_factor, atol=1e-5)
     theirs, _ = tiny_base.pipeline().encode_prompt("a sks dog in the snow", "cpu", 1, False)
     assert torch.allclose(codec.encode_text(tiny_base, ["a sks dog in the snow"]), theirs, atol=1e-6)
+
+
+def test_pictures_that_were_removed_are_told_and_not_torchs_words(tiny_base, tiny_folder, tmp_path):
+    run = tinypipeline.run(tmp_path, tiny_folder)
+    shutil.rmtree(run.path / "dataset")
+    with pytest.raises(BadInput, match=f"The pictures of run {run.id} are gone"):
+        loop.train(run, tiny_base)
+    state = run.state()
+    assert state.name == "failed" and "dataset" in state.message and "copy of the folder" in state.remedy

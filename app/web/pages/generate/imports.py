@@ -21,8 +21,8 @@ from app.web.studio import Studio
 from training.errors import StudioError
 
 ABOUT = (
-    f"A LoRA or DoRA of kohya, diffusers or PEFT for Stable Diffusion 1.x or 2.x, up to {LARGEST_FILE_MB} MB. PEFT's "
-    "needs the adapter_config.json that lies beside it as well."
+    "A LoRA or DoRA of kohya, LyCORIS, OneTrainer, diffusers or PEFT for Stable Diffusion 1.x or 2.x, up to "
+    f"{LARGEST_FILE_MB} MB. PEFT's needs the adapter_config.json that lies beside it as well."
 )
 BY_THE_FILE = ("The one the file names", "")
 NAMES_NONE = "Where the file names none: Stable Diffusion 1.5."

@@ -94,7 +94,9 @@ def _time_left(view: RunView) -> str:
         return "waiting for the device"
     if told := left_words(view.left):
         return told
-    return f"nearly done: {doing(view)}" if view.step >= view.spec.steps else "time left: known when training has begun"
+    if view.step >= view.spec.steps:
+        return f"nearly done: {escape(doing(view))}"
+    return "time left: known when training has begun"
 
 
 def _shown(view: RunView) -> str:
@@ -114,7 +116,7 @@ def _lost(view: RunView) -> str:
 def _queued(view: RunView) -> str:
     if view.place is None:
         return "<p>Waits in the queue. It starts by itself; you can close this page.</p>"
-    first = f"<p>{escape(view.name)} {waits(view)}. It starts by itself; you can close this page.</p>"
+    first = f"<p>{escape(view.name)} {escape(waits(view))}. It starts by itself; you can close this page.</p>"
     rows = "".join(f"<li>{_link(run)}{_at_work(run) if at_work else ''}</li>" for run, at_work in view.place.ahead)
     return first + (
         f'<p>Number {len(view.place.ahead) + 1} in line, after</p><ol class="ds-ahead">{rows}</ol>' if rows else ""
