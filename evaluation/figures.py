@@ -126,12 +126,13 @@ def _thing(scores: Scores, base: Scores, real: dict[str, float] | None) -> float
 
     A new subject is less of its kind to CLIP than what the base draws (it names one in five of the toy world's
     held-out subjects), so the way from the base's pictures to the subject's own (CLIP-I) counts as well: whatever a
-    picture loses of its kind, it must gain in likeness. None where there is no such way.
+    picture loses of its kind, it must gain in likeness. (Neither counts below nothing: a bubble tea is less of a cup
+    to CLIP than most things are, and is all there.) None where there is no such way.
     """
     if scores.thing is None or base.thing is None or base.thing <= 0:
         return None
     own = likeness(scores.clip_i, base.clip_i, real and real["clip_i"])
-    return None if own is None else 100 * scores.thing / base.thing + max(0.0, own)
+    return None if own is None else 100 * max(0.0, scores.thing / base.thing) + max(0.0, own)
 
 
 def clean(scores: Scores) -> float:
