@@ -162,17 +162,17 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
 def prune(run: Run) -> list[int]:
     """Remove old saves by the rule and return their steps.
 
-    The newest two, the recommended one (or the one to take instead, where none is) and every multiple of `keep_every`
-    stay (all of them where it is empty). Only the newest two keep the optimizer's moments, two thirds of a save's size:
-    the others can be used, drawn and exported, not resumed.
+    The newest two, the recommended one (or the one to take instead, where none is), the last good one of a run that has
+    collapsed, and every multiple of `keep_every` stay (all of them where it is empty). Only the newest two keep the
+    optimizer's moments, two thirds of a save's size: the others can be used, drawn and exported, not resumed.
     """
     spec, scores = run.spec, run.scores() or {}
     steps = run.checkpoints()
     advice = scores.get("recommendation") or {}
-    recommended = advice.get("step") or advice.get("instead")
+    wanted = {advice.get("step") or advice.get("instead"), advice.get("last_good")}
     gone = []
     for step in steps[:-RESUMABLE]:
-        if step != recommended and spec.keep_every and step % spec.keep_every:
+        if step not in wanted and spec.keep_every and step % spec.keep_every:
             atomic.remove_folder(run.checkpoint(step))
             gone.append(step)
         else:
