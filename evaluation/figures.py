@@ -72,7 +72,7 @@ class Figures:
 
     likeness: float | None
     follows: float | None
-    clean: float
+    clean: float | None
     place: float | None = None
     thing: float | None = None
 
@@ -81,14 +81,19 @@ class Figures:
         return asdict(self)
 
 
-def figures(scores: Scores, base: Scores, real: dict[str, float] | None, known: bool = True) -> Figures:
+def figures(
+    scores: Scores, base: Scores, real: dict[str, float] | None, known: bool = True, sees: bool = True
+) -> Figures:
     """The figures of a save.
 
     Args:
         base: the base model's scores with the class word alone, for the same prompts and seeds.
         real: the real pictures' similarity among themselves (`dino`, `clip_i`); None with a single picture.
         known: whether the judges know pictures like the subject's; if not, nothing can be compared with those.
+        sees: whether they know pictures like the base model's; if not, they can tell nothing at all.
     """
+    if not sees:
+        return Figures(None, None, None)
     place, thing = _place(scores, base), _thing(scores, base, real)
     if not known:
         return Figures(None, None, clean(scores), place)

@@ -16,6 +16,10 @@ UNKNOWN = (
     "The judges know nothing of pictures like these: they learned from the built-in model's toy world alone. So no "
     "save is recommended, and only whether the pictures are still clean is told."
 )
+BLIND = (
+    "The judges know nothing of pictures like these: they learned from the built-in model's toy world alone. So they "
+    "tell nothing of the saves, and none is recommended."
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class _Save:
 
     @property
     def is_clean(self) -> bool:
-        return self.figures.clean >= CLEAN.asked
+        return self.figures.clean is None or self.figures.clean >= CLEAN.asked
 
     @property
     def obeys(self) -> bool:
@@ -77,6 +81,7 @@ def recommend(
     subject: str,
     real: dict[str, float] | None = None,
     known: bool = True,
+    sees: bool = True,
     first_save: int = 0,
 ) -> Recommendation:
     """Apply the rule to the saves' scores.
@@ -86,12 +91,15 @@ def recommend(
         base: the base model's scores with the class word alone.
         subject: the subject's name for the words.
         real: the real pictures' similarity among themselves (`dino`, `clip_i`), for the percents.
-        known: whether the judges know pictures like the subject's.
+        known, sees: whether the judges know pictures like the subject's, and like the base model's.
         first_save: the step at which the first scores will come, for the words while waiting.
     """
-    saves = [_Save(step, scores[step], figures(scores[step], base, real, known)) for step in sorted(scores) if step > 0]
+    told = {step: figures(made, base, real, known, sees) for step, made in scores.items()}
+    saves = [_Save(step, scores[step], told[step]) for step in sorted(scores) if step > 0]
     if not saves:
         return Recommendation(None, f"No recommendation yet; the first scores come at step {first_save}.")
+    if not sees:
+        return Recommendation(None, BLIND)
     end = _collapse(saves)
     clean = [save for save in saves if save.is_clean]
     if not clean:

@@ -11,7 +11,7 @@ from training.runs.run import Run
 
 TOY_ON_TOY = "Scored by the built-in model's own small judges; do not compare these figures with published ones."
 TOY_ON_REAL = (
-    "Scored by the toy world's small judges, which know no photographs: trust the order at most. "
+    "Scored by the toy world's small judges, which know no photographs. "
     "Download DINO and CLIP on the page This computer (or with `delora models get dino` and `delora models get clip`). "
     "They judge the runs started from then on, and this one after `delora score RUN --dino dino --clip clip`."
 )
@@ -45,6 +45,7 @@ class RunScorer:
         chosen = (before["dino"]["ref"], before["clip"]["ref"]) if before else default_judges(embedded, data)
         dino, clip = dino or chosen[0], clip or chosen[1]
         toy = encoders.EMBEDDED in (dino, clip)
+        self.sees = embedded or not toy  # the toy world's judges know nothing of what another base model draws
         self.note = "" if not toy else TOY_ON_TOY if embedded else TOY_ON_REAL
         self.judge = Judge(
             encoders.load("dino", dino, data, device),
@@ -76,6 +77,7 @@ class RunScorer:
             seeds=self.spec.sample.seeds,
             note=self.note,
             strangeness=self.judge.strangeness,
+            sees=self.sees,
         )
 
     def _drawn(self, step: int) -> list:

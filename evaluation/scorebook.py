@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from evaluation.figures import FIGURES, Figures, figures
 from evaluation.recommend import Recommendation, recommend
 from evaluation.scores import Scores
-from evaluation.strangeness import STRANGE
+from evaluation.strangeness import is_known
 from training.errors import BadInput
 
 VERSION = 2  # 1: a judge that could not see whether a picture is clean, and of a prompt saw the place alone
@@ -22,6 +22,7 @@ class ScoreBook:
         saves: step -> scores.
         note: what a reader must know about the judges, or empty.
         strangeness: of the real pictures to the judges, see `evaluation.strangeness`; None for judges of everything.
+        sees: whether the judges know pictures like the base model's: if not, they can tell nothing at all.
     """
 
     base: Scores
@@ -31,11 +32,12 @@ class ScoreBook:
     saves: dict[int, Scores] = field(default_factory=dict)
     note: str = ""
     strangeness: float | None = None
+    sees: bool = True
 
     @property
     def known(self) -> bool:
         """Whether the judges know pictures like the subject's."""
-        return self.strangeness is None or self.strangeness <= STRANGE
+        return is_known(self.strangeness) and self.sees
 
     def with_save(self, step: int, scores: Scores) -> "ScoreBook":
         """The book with one more save in it."""
@@ -43,13 +45,12 @@ class ScoreBook:
 
     def figures(self, step: int) -> Figures:
         """The three figures of a save; step 0 is the base model."""
-        return figures(self.base if step == 0 else self.saves[step], self.base, self.real, self.known)
+        return figures(self.base if step == 0 else self.saves[step], self.base, self.real, self.known, self.sees)
 
     def recommend(self, subject: str, first_save: int = 0) -> Recommendation:
         """The rule of `evaluation.recommend` on this book."""
-        return recommend(
-            self.saves, self.base, subject=subject, real=self.real, known=self.known, first_save=first_save
-        )
+        known = {"known": self.known, "sees": self.sees}
+        return recommend(self.saves, self.base, subject=subject, real=self.real, first_save=first_save, **known)
 
     def to_dict(self, subject: str) -> dict:
         """The document of scores.json: all scores, each save's figures in percent, the recommendation in words."""
@@ -61,6 +62,7 @@ class ScoreBook:
             "encoders": self.base.encoders,
             "note": self.note,
             "strangeness": self.strangeness,
+            "sees": self.sees,
             "real": self.real,
             "base": self._told(0, self.base),
             "saves": saves,
@@ -83,6 +85,7 @@ class ScoreBook:
             saves={int(step): Scores.from_dict(values) for step, values in document["saves"].items()},
             note=document["note"],
             strangeness=document["strangeness"],
+            sees=document["sees"],
         )
 
 

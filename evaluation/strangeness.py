@@ -41,6 +41,11 @@ def strangeness(dino: Encoder, layers: Tensor) -> float | None:
     return float(squares.sqrt().mean())
 
 
+def is_known(strange: float | None) -> bool:
+    """Whether a judge knows pictures that are so strange to it."""
+    return strange is None or strange <= STRANGE
+
+
 @functools.lru_cache(maxsize=1)
 def _world(dino: Encoder) -> tuple[Tensor, Tensor]:
     """Mean (w,) and precision (w, w) as kept beside the judge; measured where another judge's are kept or none."""

@@ -16,7 +16,7 @@ from evaluation.cleanness import Cleanness
 from evaluation.encoders import Encoder
 from evaluation.prompts import Contrast
 from evaluation.scores import Scores
-from evaluation.strangeness import STRANGE, strangeness
+from evaluation.strangeness import is_known, strangeness
 
 
 class Judge:
@@ -51,7 +51,7 @@ class Judge:
     @property
     def known(self) -> bool:
         """Whether the judges know pictures like the real ones."""
-        return self.strangeness is None or self.strangeness <= STRANGE
+        return is_known(self.strangeness)
 
     @functools.cached_property
     def cleanness(self) -> Cleanness:

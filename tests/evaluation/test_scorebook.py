@@ -54,6 +54,14 @@ def test_judges_that_know_nothing_of_the_pictures_compare_nothing_with_them():
     assert replace(book, strangeness=STRANGE).figures(200).likeness == pytest.approx(125)
 
 
+def test_judges_that_know_nothing_of_what_the_base_model_draws_tell_nothing():
+    book = replace(BOOK, sees=False).with_save(200, made(0.9, clean=0.1))
+    assert set(book.figures(200).to_dict().values()) == {None}
+    answer = book.recommend("Biscuit")
+    assert (answer.step, answer.instead, answer.warning) == (None, None, "") and "tell nothing" in answer.reason
+    assert ScoreBook.from_dict(book.to_dict("Biscuit")) == book
+
+
 @pytest.mark.parametrize(("version", "which"), [(1, "older"), (None, "older"), (7, "newer")])
 def test_another_versions_file_is_told_as_made_by_other_judges(version, which):
     with pytest.raises(OtherJudges, match=f"made by {which} judges"):

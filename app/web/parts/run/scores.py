@@ -9,7 +9,7 @@ from app.web.parts.run.filmstrip import best_tag
 from app.web.reading.follow import RunView
 from app.web.reading.progress import planned_saves
 from evaluation import curves
-from evaluation.figures import FIGURES, Figures
+from evaluation.figures import CLEAN, FIGURES, Figures
 from evaluation.recommend import Recommendation
 from evaluation.scores import Scores
 
@@ -50,8 +50,10 @@ def collapse(advice: Recommendation | None) -> str:
 
 
 def meaning(view: RunView) -> str:
-    """What each of the three figures means."""
-    return "".join(words.paragraph(figure.explained(view.spec.class_word)) for figure in FIGURES)
+    """What each of the figures means; where the judges know nothing of the pictures, of the one that they can tell."""
+    book = view.book
+    told = FIGURES if book is None or book.known else (CLEAN,) if book.sees else ()
+    return "".join(words.paragraph(figure.explained(view.spec.class_word)) for figure in told)
 
 
 def overfitting_words(name: str) -> str:
