@@ -83,7 +83,7 @@ def distances(geometry: Events, reach: str = REACH) -> list[Series]:
     drawn = "layer nearest to its limit" if geometry[-1]["layers"][name]["bound"] else "furthest layer"
 
     def line(key: str) -> tuple[tuple[float, float], ...]:
-        points = ((event["step"], event["layers"][name][key]) for event in geometry)
+        points = ((event["step"], event["layers"][name][key]) for event in geometry if name in event["layers"])
         return tuple((step, value) for step, value in points if value is not None)
 
     lines = [

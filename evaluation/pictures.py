@@ -30,7 +30,7 @@ def read_facts(path: Path) -> dict:
         with Image.open(path) as picture:
             text = getattr(picture, "text", {}).get(KEY, "{}")
         facts = json.loads(text)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # see `read_pictures`; RecursionError: JSON nested too deep
         raise BadInput(f"{path.name} cannot be read as a picture.", "Take it out of the folder.") from error
     return facts if isinstance(facts, dict) else {}
 
@@ -42,6 +42,6 @@ def read_pictures(paths: list[Path]) -> list[Image.Image]:
         try:
             with Image.open(path) as picture:
                 pictures.append(picture.convert("RGB"))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, EOFError, ...
             raise BadInput(f"{path.name} cannot be read as a picture.", "Take it out of the folder.") from error
     return pictures

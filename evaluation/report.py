@@ -5,10 +5,11 @@ import io
 from html import escape
 from pathlib import Path
 
-from evaluation import curves
+from evaluation import curves, scorebook
 from evaluation.pictures import read_pictures
 from evaluation.scorebook import ScoreBook
 from training.atomic import write_text
+from training.errors import BadInput, from_os_error
 from training.runs.run import Run
 
 STYLE = """
@@ -28,10 +29,13 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; }
 
 
 def write_report(run: Run, path: Path) -> Path:
-    """Write the report of `run` to `path`. A run without scores yet gets what there is."""
-    scores = run.scores()
-    book = ScoreBook.from_dict(scores) if scores else None
-    reason = scores["recommendation"]["reason"] if scores else "No scores yet."
+    """Write the report of `run` to `path`. A run without scores yet, or with damaged ones, gets what there is."""
+    book, reason = None, "No scores yet."
+    try:
+        if book := scorebook.read(run):
+            reason = book.recommend(run.spec.name).reason
+    except BadInput as error:
+        reason = str(error)
     spec, state = run.spec, run.state()
     parts = [
         f"<h1>{escape(spec.name)}</h1>",
@@ -45,13 +49,16 @@ def write_report(run: Run, path: Path) -> Path:
         _table(book) if book else "",
         _settings(run),
     ]
-    write_text(
-        path,
+    text = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(spec.name)}: report</title><style>{STYLE}</style></head>"
-        f"<body>{''.join(parts)}</body></html>\n",
+        f"<body>{''.join(parts)}</body></html>\n"
     )
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise from_os_error(error, path) from error
     return path
 
 
@@ -122,8 +129,15 @@ def _settings(run: Run) -> str:
 
 
 def _images(paths: list[Path], kind: str = "") -> str:
-    shown = zip(paths, read_pictures(paths), strict=True)
-    return "".join(f'<img class="{kind}" alt="{escape(path.stem)}" src="{_data(image)}">' for path, image in shown)
+    return "".join(_image(path, kind) for path in paths)
+
+
+def _image(path: Path, kind: str) -> str:
+    try:
+        (image,) = read_pictures([path])
+    except BadInput:
+        return f'<span class="quiet">{escape(path.name)} cannot be read</span>'
+    return f'<img class="{kind}" alt="{escape(path.stem)}" src="{_data(image)}">'
 
 
 def _data(image) -> str:

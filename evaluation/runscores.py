@@ -5,8 +5,9 @@ from pathlib import Path
 
 from evaluation import encoders, prompts
 from evaluation.pictures import read_pictures
-from evaluation.scorebook import ScoreBook
+from evaluation.scorebook import ScoreBook, read
 from evaluation.subject import Judge
+from training.errors import BadInput
 from training.runs.run import Run
 
 TOY_ON_TOY = "Scored by the built-in model's own small judges; do not compare these figures with published ones."
@@ -41,8 +42,8 @@ class RunScorer:
         self, run: Run, embedded: bool, data: Path, *, dino: str | None = None, clip: str | None = None, device="cpu"
     ):
         self.run, self.spec = run, run.spec
-        before = (run.scores() or {}).get("encoders")
-        chosen = (before["dino"]["ref"], before["clip"]["ref"]) if before else default_judges(embedded, data)
+        before = _readable(run)
+        chosen = _refs(before.base.encoders) if before else default_judges(embedded, data)
         dino, clip = dino or chosen[0], clip or chosen[1]
         toy = encoders.EMBEDDED in (dino, clip)
         self.note = "" if not toy else TOY_ON_TOY if embedded else TOY_ON_REAL
@@ -63,11 +64,11 @@ class RunScorer:
         return book
 
     def _book(self) -> ScoreBook:
-        """The run's book, or a new one where there is none or other judges made it."""
-        document = self.run.scores()
+        """The run's book, or a new one where there is none, it cannot be read, or other judges made it."""
+        book = _readable(self.run)
         judges = {"dino": self.judge.dino.describe(), "clip": self.judge.clip.describe()}
-        if document is not None and _same(document["encoders"], judges):
-            return ScoreBook.from_dict(document)
+        if book is not None and _same(book.base.encoders, judges):
+            return book
         return ScoreBook(
             base=self.judge.score(self._drawn(0), self._prompts()),
             real=self.judge.self_similarity(),
@@ -88,6 +89,18 @@ def drawn_steps(run: Run) -> list[int]:
     """The steps at which the run's prompts were drawn, ascending; 0 is the base model."""
     names = (path.name.removeprefix("step-") for path in (run.path / "samples").glob("step-*"))
     return sorted(int(name) for name in names if name.isdigit())
+
+
+def _readable(run: Run) -> ScoreBook | None:
+    """The run's scores; damaged ones are made again from the pictures, and count as none."""
+    try:
+        return read(run)
+    except BadInput:
+        return None
+
+
+def _refs(encoders: dict) -> tuple[str, str]:
+    return encoders["dino"]["ref"], encoders["clip"]["ref"]
 
 
 def _same(a: dict, b: dict) -> bool:

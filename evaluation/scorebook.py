@@ -2,8 +2,14 @@
 
 from dataclasses import dataclass, field, replace
 
+from pydantic import BaseModel
+
 from evaluation.recommend import Recommendation, recommend
 from evaluation.subject import Scores, likeness
+from training.errors import BadInput
+from training.jsonfile import Figure
+from training.runs.run import SCORE_AGAIN, Run
+from training.runs.scorefile import Step
 
 VERSION = 1
 
@@ -58,14 +64,64 @@ class ScoreBook:
 
     @classmethod
     def from_dict(cls, document: dict) -> "ScoreBook":
-        """The book in a scores.json. Raises ValueError for one that another version wrote."""
-        if document.get("version") != VERSION:
-            raise ValueError(f"scores.json: version {document.get('version')} is not {VERSION}. Score the run again.")
-        return cls(
-            base=Scores.from_dict(document["base"]),
-            real=document["real"],
-            prompts=tuple(document["prompts"]),
-            seeds=tuple(document["seeds"]),
-            saves={int(step): Scores.from_dict(values) for step, values in document["saves"].items()},
-            note=document["note"],
-        )
+        """The book in a scores.json; what this version does not know is left aside.
+
+        Raises BadInput for one that another version wrote, and for one that is damaged.
+        """
+        version = document.get("version")
+        if version != VERSION:
+            newer = isinstance(version, int) and version > VERSION
+            words, remedy = ("a newer", "Update the program.") if newer else ("another", SCORE_AGAIN)
+            raise BadInput(f"scores.json was written by {words} version of this program.", remedy)
+        try:
+            found = _Document.model_validate(document)
+            base = Scores.from_dict(found.base)
+            _Judges.model_validate(base.encoders)
+            return cls(
+                base=base,
+                real=found.real and found.real.model_dump(),
+                prompts=tuple(found.prompts),
+                seeds=tuple(found.seeds),
+                saves={int(step): Scores.from_dict(values) for step, values in sorted(found.saves.items(), key=_step)},
+                note=found.note,
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInput("scores.json is damaged: what it says cannot be.", SCORE_AGAIN) from error
+
+
+def read(run: Run) -> ScoreBook | None:
+    """The scores of a run; None before the first. Raises BadInput as `ScoreBook.from_dict`, and as `Run.scores`."""
+    document = run.scores()
+    return None if document is None else ScoreBook.from_dict(document)
+
+
+class _Real(BaseModel):
+    dino: Figure
+    clip_i: Figure
+
+
+class _Judge(BaseModel):
+    ref: str
+    name: str
+    preprocessing: str
+    sha256: str
+
+
+class _Judges(BaseModel):
+    dino: _Judge
+    clip: _Judge
+
+
+class _Document(BaseModel):
+    """What a book is made of."""
+
+    base: dict
+    real: _Real | None
+    prompts: list[str]
+    seeds: list[int]
+    saves: dict[Step, dict]
+    note: str
+
+
+def _step(entry: tuple[str, dict]) -> int:
+    return int(entry[0])

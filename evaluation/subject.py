@@ -6,12 +6,14 @@ against the base model is taken after subtracting each picture's mean cosine wit
 plain figure stands beside it.
 """
 
+import functools
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from math import sqrt
 
 from evaluation.encoders import Encoder
+from training.jsonfile import Figure
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,12 @@ class Scores:
         encoders: name, preprocessing and weight hash of `dino` and `clip`.
     """
 
-    dino: float
-    clip_i: float
-    clip_t: float
-    clip_t_plain: float
-    clip_t_share: float | None
-    dino_stderr: float
+    dino: Figure
+    clip_i: Figure
+    clip_t: Figure
+    clip_t_plain: Figure
+    clip_t_share: Figure | None
+    dino_stderr: Figure
     pictures: int
     per_image: dict[str, list[float]] = field(repr=False)
     encoders: dict[str, dict[str, str]] = field(repr=False)
@@ -45,8 +47,18 @@ class Scores:
 
     @classmethod
     def from_dict(cls, values: dict) -> "Scores":
-        """The reverse of `to_dict`; entries that are not scores (a step, say) are left aside."""
-        return cls(**{f.name: values[f.name] for f in fields(cls)})
+        """The reverse of `to_dict`; entries that are not scores (a step, say) are left aside.
+
+        Raises ValueError where one is missing or cannot be.
+        """
+        return _checked().validate_python({f.name: values.get(f.name) for f in fields(cls)})
+
+
+@functools.cache
+def _checked():
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Scores)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import pytest
 
 from evaluation.scorebook import ScoreBook
 from evaluation.subject import Scores
+from training.errors import BadInput
 
 
 def made(dino, clip_t=0.1):
@@ -38,5 +39,34 @@ def test_one_real_picture_gives_no_percent():
 
 
 def test_another_versions_file_is_refused():
-    with pytest.raises(ValueError, match="version 7"):
+    with pytest.raises(BadInput, match="a newer version of this program. Update the program."):
         ScoreBook.from_dict({"version": 7})
+    with pytest.raises(BadInput, match="another version"):
+        ScoreBook.from_dict({})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(base=[]),
+        lambda d: d.update(saves={"200": {}}),
+        lambda d: d.update(saves={"two": d["base"]}),
+        lambda d: d.update(seeds="0"),
+        lambda d: d.update(real={"dino": None, "clip_i": 1}),
+        lambda d: d["base"].update(dino="much"),
+        lambda d: d["base"].update(dino=1e300),
+        lambda d: d["base"].update(encoders={"dino": {}}),
+        lambda d: d.pop("note"),
+    ],
+)
+def test_a_damaged_file_is_told_and_raises_nothing_else(change):
+    document = json.loads(json.dumps(BOOK.with_save(200, made(0.7)).to_dict("Biscuit")))
+    change(document)
+    with pytest.raises(BadInput, match="scores.json is damaged"):
+        ScoreBook.from_dict(document)
+
+
+def test_what_a_later_hand_added_is_left_aside():
+    document = BOOK.with_save(200, made(0.7)).to_dict("Biscuit")
+    more = {**document, "mood": "good", "base": {**document["base"], "mood": 1}}
+    assert ScoreBook.from_dict(more) == ScoreBook.from_dict(document)

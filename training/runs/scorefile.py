@@ -1,0 +1,54 @@
+"""What others than `evaluation` read of a run's scores.json: which save to take, and how like it is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.jsonfile import Count, Figure
+
+Step = Annotated[str, Field(pattern=r"^[0-9]{1,12}$")]
+
+
+class Advice(BaseModel):
+    """What scores.json recommends.
+
+    step: the save to take, or None. instead: where none obeys enough to be recommended, the one that ignores least.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    step: Count | None = None
+    instead: Count | None = None
+
+
+class _Save(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    likeness: Figure | None = None
+
+
+class ScoreFile(BaseModel):
+    """The file. Strict, so that its plain values are as good as these; what is not named here is let through."""
+
+    model_config = ConfigDict(strict=True)
+
+    recommendation: Advice | None = None
+    saves: dict[Step, _Save] = {}
+
+    @classmethod
+    def of(cls, scores: dict[str, Any] | None) -> ScoreFile:
+        """What `Run.scores` gave, which was checked."""
+        return cls.model_validate(scores or {})
+
+    @property
+    def advice(self) -> Advice:
+        """What is recommended; nothing before the first scores."""
+        return self.recommendation or Advice()
+
+    @property
+    def likeness(self) -> float | None:
+        """Of the recommended save, in percent."""
+        save = self.saves.get(str(self.advice.step))
+        return save and save.likeness
