@@ -10,6 +10,7 @@ from evaluation.subject import Judge
 from training.errors import BadInput
 from training.runs.run import Run
 
+KINDS = ("dino", "clip")
 TOY_ON_TOY = "Scored by the built-in model's own small judges; do not compare these figures with published ones."
 TOY_ON_REAL = (
     "Scored by the toy world's small judges, which know no photographs: trust the order at most. "
@@ -43,7 +44,10 @@ class RunScorer:
     ):
         self.run, self.spec = run, run.spec
         before = _readable(run)
-        chosen = _refs(before.base.encoders) if before else default_judges(embedded, data)
+        named = before.base.encoders if before else {}
+        chosen = (
+            [named[kind]["ref"] for kind in KINDS] if named.keys() >= set(KINDS) else default_judges(embedded, data)
+        )
         dino, clip = dino or chosen[0], clip or chosen[1]
         toy = encoders.EMBEDDED in (dino, clip)
         self.note = "" if not toy else TOY_ON_TOY if embedded else TOY_ON_REAL
@@ -99,10 +103,7 @@ def _readable(run: Run) -> ScoreBook | None:
         return None
 
 
-def _refs(encoders: dict) -> tuple[str, str]:
-    return encoders["dino"]["ref"], encoders["clip"]["ref"]
-
-
 def _same(a: dict, b: dict) -> bool:
     """Whether two descriptions of judges mean the same weights and preprocessing, wherever they lie."""
-    return all(a[kind][key] == b[kind][key] for kind in ("dino", "clip") for key in ("sha256", "preprocessing"))
+    keys = ("sha256", "preprocessing")
+    return a.keys() >= set(KINDS) <= b.keys() and all(a[kind][key] == b[kind][key] for kind in KINDS for key in keys)

@@ -76,7 +76,8 @@ class ScoreBook:
         try:
             found = _Document.model_validate(document)
             base = Scores.from_dict(found.base)
-            _Judges.model_validate(base.encoders)
+            for judge in base.encoders.values():
+                _Judge.model_validate(judge)
             return cls(
                 base=base,
                 real=found.real and found.real.model_dump(),
@@ -105,11 +106,6 @@ class _Judge(BaseModel):
     name: str
     preprocessing: str
     sha256: str
-
-
-class _Judges(BaseModel):
-    dino: _Judge
-    clip: _Judge
 
 
 class _Document(BaseModel):

@@ -12,7 +12,8 @@ from training.errors import BadInput
 def made(dino, clip_t=0.1):
     """Scores of two pictures."""
     per_image = {"dino": [dino, dino], "clip_i": [0.5, 0.5], "clip_t": [clip_t, clip_t], "clip_t_plain": [0.3, 0.3]}
-    judges = {"dino": {"name": "d"}, "clip": {"name": "c"}}
+    judge = {"ref": "toy", "name": "toy", "preprocessing": "none", "sha256": "0"}
+    judges = {"dino": judge, "clip": judge}
     return Scores(dino, 0.5, clip_t, 0.3, None, 0.01, 2, per_image, judges)
 
 
