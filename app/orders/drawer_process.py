@@ -83,7 +83,11 @@ class DrawerProcess:
             return []
         waiting = {split_name(name)[0] for name, status in engine.poll().items() if isinstance(status, Waiting)}
         waiting |= {split_name(name)[0] for name in list(self.minded)}
-        return [finding for order in open_ones if (finding := self._compare(order, order.id in waiting, engine))]
+        findings = []
+        for order in open_ones:
+            with contextlib.suppress(StudioError):  # damaged in this moment
+                findings.append(self._compare(order, order.id in waiting, engine))
+        return [finding for finding in findings if finding]
 
     def drop(self) -> None:
         """Have the process leave the device, after the order at work if there is one."""

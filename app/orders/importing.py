@@ -15,7 +15,7 @@ from app.adapters import imported
 from app.adapters.exporting import slug
 from app.adapters.imported import ImportedAdapter
 from app.orders.order import Order
-from training import atomic
+from training import atomic, jsonfile
 from training.errors import BadInput
 from training.spec import explain
 
@@ -49,10 +49,7 @@ class Import(Order):
 
     def request(self) -> ImportRequest:
         """What was asked for. Raises BadInput where request.json is missing or damaged."""
-        try:
-            return ImportRequest(**self.read(self.path / "request.json"))
-        except ValueError as error:
-            raise BadInput(f"{self.path / 'request.json'} is damaged.", self.AGAIN) from error
+        return jsonfile.load(self.path / "request.json", ImportRequest, self.AGAIN)
 
 
 def create(data: Path, files: Sequence[Path], **settings) -> Import:
@@ -80,7 +77,7 @@ def create(data: Path, files: Sequence[Path], **settings) -> Import:
     folder.mkdir(parents=True, exist_ok=True)
     with atomic.locked(folder / ".lock"):
         for order in Import.all(data):
-            if order.is_open and order.request() == request:
+            if order.is_open and not order.fault() and order.request() == request:
                 return order
         return Import.make(data, request, files={_name(request): weights[0], **{file.name: file for file in others}})
 

@@ -6,10 +6,27 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from training import atomic
-from training.runs.states import is_process, started_at
+from training import atomic, jsonfile
+from training.errors import BadInput
+from training.jsonfile import Moment
+from training.runs.states import Pid, is_process, started_at
+
+
+@dataclass(frozen=True)
+class _App:
+    """What the file of an app says: when its process began."""
+
+    began: Moment | None
+
+
+@dataclass(frozen=True)
+class _Started:
+    """What started-by-app.json says: the worker's process."""
+
+    pid: Pid
 
 
 @contextlib.contextmanager
@@ -34,9 +51,10 @@ def others(data: Path) -> list[int]:
     """The process ids of the other apps that live."""
     found = []
     for path in _folder(data).glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            if int(path.name) != os.getpid() and is_process(int(path.name), json.loads(path.read_text())["began"]):
-                found.append(int(path.name))
+        with contextlib.suppress(BadInput, ValueError):  # removed in this moment, or not ours
+            pid = int(path.name)
+            if pid != os.getpid() and is_process(pid, jsonfile.load(path, _App).began):
+                found.append(pid)
     return found
 
 
@@ -50,8 +68,8 @@ def note_worker(data: Path, pid: int) -> None:
 def started_by_an_app(data: Path, pid: int | None) -> bool:
     """Whether an app started the worker `pid`; one that a person started is left to them."""
     try:
-        return json.loads(_started(data).read_text())["pid"] == pid
-    except (OSError, ValueError, KeyError):
+        return jsonfile.load(_started(data), _Started).pid == pid
+    except BadInput:
         return False
 
 

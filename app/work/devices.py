@@ -18,9 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from training.errors import Stopped
+from pydantic_core import from_json
+
+from training import jsonfile
+from training.errors import BadInput, Stopped
+from training.jsonfile import Moment
+from training.runs.states import Pid
 
 LOOK_SECONDS = 0.2
+SIGNED_LETTERS = 10_000  # longer than any holder signs
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,8 @@ class Holder:
     """Who holds the device: in words, its process, since when (seconds since 1970), and the run it trains or ""."""
 
     who: str = "another program"
-    pid: int | None = None
-    since: float | None = None
+    pid: Pid | None = None
+    since: Moment | None = None
     run: str = ""
 
 
@@ -122,7 +128,7 @@ def present(data: Path) -> Holder | None:
     try:
         with (Path(data) / "queue" / "device.lock").open("r") as file:
             return None if _try(file, fcntl.LOCK_SH) else _read(file)
-    except FileNotFoundError:
+    except OSError:  # not there, or something else that has its name: nobody can hold that
         return None
 
 
@@ -146,8 +152,8 @@ def _read(file: IO[str]) -> Holder:
     """Who signed an open lock file; a Holder without a process where that is just being written."""
     file.seek(0)
     try:
-        return Holder(**json.loads(file.read()))
-    except (ValueError, TypeError):
+        return jsonfile.check(Path(file.name), from_json(file.read(SIGNED_LETTERS)), Holder)
+    except (BadInput, ValueError):
         return Holder()
 
 

@@ -52,7 +52,7 @@ class Reconciler:
             jobs = self.engine.poll()
         except Exception as error:  # a cluster that is away, a damaged queue: nothing may be concluded from it
             return [Finding("", "unknown", f"The engine does not answer, so all runs are left as they are: {error}")]
-        findings = [self._compare(run, jobs) for run in self._open_runs()]
+        findings = [self._looked_at(run, jobs) for run in self._open_runs()]
         findings += [self._take_out(name) for name, status in jobs.items() if isinstance(status, Waiting)]
         return [finding for finding in findings if finding]
 
@@ -73,6 +73,13 @@ class Reconciler:
             else:
                 found.append(run)
         return found
+
+    def _looked_at(self, run: Run, jobs: dict[str, Status]) -> Finding | None:
+        """`_compare`; a folder that cannot be written, or with something else in a file's place, keeps no other up."""
+        try:
+            return self._compare(run, jobs)
+        except (StudioError, OSError) as error:
+            return Finding(run.id, "unknown", f"Run {run.id} is left as it is: {error}")
 
     def _compare(self, run: Run, jobs: dict[str, Status]) -> Finding | None:
         state = _state(run)

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from training import atomic
+from training import atomic, jsonfile
 from training.errors import BadInput
-from training.runs.states import started_at
+from training.jsonfile import Moment
+from training.runs.states import Pid, started_at
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,16 @@ class WorkerState:
     node: str = ""
     since: float | None = None
     heartbeat: float | None = None
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What worker.json says."""
+
+    pid: Pid | None = None
+    node: str = ""
+    since: Moment | None = None
+    heartbeat: Moment | None = None
 
 
 @contextlib.contextmanager
@@ -57,17 +68,17 @@ def held(data: Path) -> bool:
             return False
     except BlockingIOError:
         return True
-    except FileNotFoundError:
+    except OSError:  # not there, or something else that has its name: nobody can hold that
         return False
 
 
 def read(data: Path) -> WorkerState:
     """What the worker of a data folder last said, and whether it is still there."""
     try:
-        said = json.loads(_path(data).read_text("utf-8"))
-    except (OSError, ValueError):
-        said = {}
-    return WorkerState(held(data), said.get("pid"), said.get("node", ""), said.get("since"), said.get("heartbeat"))
+        said = jsonfile.load(_path(data), _Said)
+    except BadInput:
+        said = _Said()
+    return WorkerState(held(data), said.pid, said.node, said.since, said.heartbeat)
 
 
 def write(data: Path, node: str, since: float) -> None:

@@ -103,7 +103,7 @@ def started_at(pid: int) -> float | None:
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.Error:
+    except (psutil.Error, OverflowError, ValueError):  # the last two: no process can have that number
         return None
 
 
