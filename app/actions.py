@@ -14,12 +14,14 @@ from typing import Any
 
 from app import control
 from app.adapters import exporting
+from app.computer import damaged
 from app.drafts import begin, draft, settings
 from app.drafts.store import folder_of
 from app.work.engines import Engine
 from training import presets
 from training.errors import BadInput
 from training.runs.rundir import run_by_id
+from training.runs.scorefile import ScoreFile
 
 FIELDS = ("base", "effort", "method", "token")
 
@@ -65,11 +67,15 @@ def status(data: Path, run_id: str) -> dict[str, Any]:
 
     Returns:
         id, name, state, phase with done of total, step of steps, message, remedy, silent_s (seconds since its last sign
-        of life, None without one), recommended (step) with its likeness in percent, and files (names for `download`).
+        of life, None without one), recommended (step) with its likeness in percent, files (names for `download`), and
+        faults: a sentence for each file of the run that cannot be read and is not needed for the rest.
     """
     run = run_by_id(data, run_id)
-    state, scores, record = run.state(), run.scores() or {}, exporting.read_record(run)
-    step = (scores.get("recommendation") or {}).get("step")
+    state, record = run.state(), exporting.readable_record(run)
+    try:
+        scores = ScoreFile.of(run.scores())
+    except BadInput:
+        scores = ScoreFile()
     return {
         "id": run.id,
         "name": run.name,
@@ -77,9 +83,10 @@ def status(data: Path, run_id: str) -> dict[str, Any]:
         "state": state.name,
         "steps": run.spec.steps,
         "silent_s": None if state.heartbeat is None else round(time.time() - state.heartbeat, 1),
-        "recommended": step,
-        "likeness": scores["saves"][str(step)]["likeness"] if step else None,
+        "recommended": scores.advice.step,
+        "likeness": scores.likeness,
         "files": [file["name"] for file in record["files"]] if record else [],
+        "faults": [fault.words for fault in damaged.partly(run)],
     }
 
 
@@ -92,7 +99,7 @@ def stop(data: Path, run_id: str, engine: Engine | None = None) -> dict[str, Any
 def download(data: Path, run_id: str) -> Path:
     """The finished file for other programs. Raises BadInput while there is none."""
     run = run_by_id(data, run_id)
-    record = exporting.read_record(run)
+    record = exporting.read_record(run)  # a damaged one is told
     if record and (path := run.path / "adapter" / exporting.main_file(record["files"])["name"]).is_file():
         return path
     raise BadInput(f"Run {run.id} has no file yet: it is {run.state().name}.", "Wait until it is done.", "run")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import stat
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from training.errors import BadInput
 RESTORE = "Put it back from a copy of the folder, if there is one."
 LARGEST_BYTES = 64 * 2**20  # a thousand times the usual; the largest are scores.json of many pictures
 LARGEST_NUMBER = 1e18  # no time, count or measurement of ours comes near it; larger ones overflow what is made of them
+LARGE = re.compile(rb"[eE]\+?[0-9]|[0-9]{18}")  # what a number beyond that has in its letters
 
 Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]  # seconds since 1970; what a calendar can show
 Count = Annotated[int, Field(ge=0, le=10**12)]
@@ -62,7 +64,8 @@ def parse(path: Path, remedy: str = RESTORE) -> Any:
     data = read_bytes(path, remedy)
     try:
         values = from_json(data, allow_inf_nan=False)  # refuses what is nested deeper than 200
-        _check_numbers(values)
+        if LARGE.search(data):
+            _check_numbers(values)
     except ValueError as error:
         raise BadInput(f"{path} is damaged: it is cut off or no JSON.", remedy) from error
     return values

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+from app.adapters import records
 from training.atomic import write_text
 from training.errors import BadInput
 from training.runs.run import Run
@@ -176,7 +177,7 @@ def export_run(run: Run, base, data: Path) -> dict:
     from evaluation.loadback import load_back
 
     step, folder = best_step(run), run.path / "adapter"
-    record = read_record(run)
+    record = readable_record(run)
     if record and record["step"] == step and all((folder / file["name"]).exists() for file in record["files"]):
         return record
     if str(base.unet.dtype) != "torch.float32":
@@ -199,9 +200,16 @@ def export_run(run: Run, base, data: Path) -> dict:
 
 
 def read_record(run: Run) -> dict | None:
-    """What `export_run` wrote about the run's exports, None where it has not."""
-    path = run.path / "adapter" / RECORD
-    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+    """What `export_run` wrote about the run's exports, None where it has not. Raises BadInput where it is damaged."""
+    return records.read_exports(run.path / "adapter" / RECORD)
+
+
+def readable_record(run: Run) -> dict | None:
+    """The same, None also where it is damaged: for those who can do without."""
+    try:
+        return read_record(run)
+    except BadInput:
+        return None
 
 
 def finished_files(run: Run) -> list[Path]:
@@ -214,8 +222,7 @@ def finished_files(run: Run) -> list[Path]:
 
 def metadata(run: Run, base, step: int) -> dict[str, str]:
     """The header's text: what a file manager shows (modelspec), what trainers read (ss_), and the run's own facts."""
-    spec, scores = run.spec, run.scores()
-    saved = scores["saves"].get(str(step)) if scores else None
+    spec, saved = run.spec, _scores_of(run, step)
     facts = {
         "modelspec.title": spec.name,
         "modelspec.trigger_phrase": spec.subject,
@@ -231,20 +238,32 @@ def metadata(run: Run, base, step: int) -> dict[str, str]:
         "spec": spec.model_dump_json(),
     }
     if saved:
-        figures = {key: saved[key] for key in ("dino", "clip_i", "clip_t", "clip_t_plain", "clip_t_share", "likeness")}
-        facts["scores"] = json.dumps({**figures, "encoders": saved["encoders"]})
-    if samples := run.samples(step):
-        facts["modelspec.thumbnail"] = _thumbnail(samples[0])
+        figures = {
+            key: saved.get(key) for key in ("dino", "clip_i", "clip_t", "clip_t_plain", "clip_t_share", "likeness")
+        }
+        facts["scores"] = json.dumps({**figures, "encoders": saved.get("encoders")})
+    if (samples := run.samples(step)) and (thumbnail := _thumbnail(samples[0])):
+        facts["modelspec.thumbnail"] = thumbnail
     return facts
 
 
-def _thumbnail(path: Path) -> str:
-    """The picture as a small JPEG data address."""
-    from PIL import Image
+def _scores_of(run: Run, step: int) -> dict | None:
+    """What a save scored; None where it did not, or nobody can read it: the file is as good without."""
+    try:
+        return ((run.scores() or {}).get("saves") or {}).get(str(step))
+    except BadInput:
+        return None
 
-    with Image.open(path) as picture:
-        picture = picture.convert("RGB")
-        picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=85)
+
+def _thumbnail(path: Path) -> str:
+    """The picture as a small JPEG data address; "" for a damaged one."""
+    from evaluation.pictures import read_pictures
+
+    try:
+        (picture,) = read_pictures([path])
+    except BadInput:
+        return ""
+    picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""What a run's adapter folder says of the files in it: export.json, of those it wrote itself, and made.json, of others."""
+"""What a run's adapter folder says of its files: export.json of those that the run wrote, made.json of the others."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def read_made(path: Path) -> list[dict[str, Any]]:
 
 
 def _read(path: Path, kind: type[BaseModel]) -> dict[str, Any] | None:
-    if not os.path.lexists(path):
+    if not os.path.exists(path):
         return None
     values = jsonfile.read(path, FILES_STAY)
     jsonfile.check(path, values, kind, FILES_STAY)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from training.errors import BadInput
 from training.runs.run import Run
+from training.runs.scorefile import ScoreFile
 
 
 def best_step(run: Run) -> int:
@@ -19,10 +20,13 @@ def best_save(run: Run) -> tuple[int, str]:
     saved = run.checkpoints()
     if not saved:
         raise BadInput(f"Run {run.id} has no save yet.", "Wait for the first one, or train it further.", field="run")
-    advice = (run.scores() or {}).get("recommendation", {})
-    for key, why in (("step", "recommended"), ("instead", "ignores least of the prompt")):
-        if advice.get(key) in saved:
-            return advice[key], why
+    try:
+        advice = ScoreFile.of(run.scores()).advice
+    except BadInput:
+        return saved[-1], "newest; its scores cannot be read"
+    for step, why in ((advice.step, "recommended"), (advice.instead, "ignores least of the prompt")):
+        if step in saved:
+            return step, why
     return saved[-1], "newest"
 
 

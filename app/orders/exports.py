@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 import assets
-from app.adapters.exporting import FORMATS, exact_formats, file_name, read_record
+from app.adapters.exporting import FORMATS, exact_formats, file_name, readable_record
 from app.adapters.saves import best_step, check_step
 from app.orders.order import Order
 from training import atomic, jsonfile
@@ -112,7 +112,7 @@ def step_of(run: Run) -> int:
 
     Raises BadInput where nothing is saved.
     """
-    record, saved = read_record(run), run.checkpoints()
+    record, saved = readable_record(run), run.checkpoints()
     return record["step"] if record and record["step"] in saved else best_step(run)
 
 

@@ -152,7 +152,7 @@ def added(data: Path) -> dict[str, str]:
     """The folders and checkpoints a person added: name -> path; {} where the list is damaged, see `added_fault`."""
     path = added_file(data)
     try:
-        return jsonfile.load(path, dict[str, ModelPath]) if os.path.lexists(path) else {}
+        return jsonfile.load(path, dict[str, ModelPath]) if os.path.exists(path) else {}
     except BadInput:
         return {}
 
@@ -166,7 +166,7 @@ def added_fault(data: Path) -> BadInput | None:
     """What is wrong with the list of added models, if anything is."""
     path = added_file(data)
     try:
-        if os.path.lexists(path):
+        if os.path.exists(path):
             jsonfile.load(path, dict[str, ModelPath], ADD_AGAIN)
     except BadInput as error:
         error.remedy = ADD_AGAIN

@@ -57,7 +57,7 @@ class Run(StateFolder):
     def renamed_to(self) -> str:
         """The name in name.txt, "" where it was never renamed. Raises BadInput where that file holds no name."""
         path = self.path / "name.txt"
-        if not os.path.lexists(path):
+        if not os.path.exists(path):
             return ""
         try:
             return spec.tidy_name(jsonfile.read_text(path, NAME_AGAIN, LONGEST_NAME_FILE))
@@ -175,7 +175,7 @@ class Run(StateFolder):
     def scores(self) -> dict[str, Any] | None:
         """What evaluation wrote, or None; see `evaluation.scorebook`. Raises BadInput where it is damaged."""
         path = self.path / "scores.json"
-        if not os.path.lexists(path):
+        if not os.path.exists(path):
             return None
         values = jsonfile.read(path, SCORE_AGAIN)
         jsonfile.check(path, values, ScoreFile, SCORE_AGAIN)
