@@ -1,6 +1,5 @@
 """`delora runs`: list, show, report on and delete what has been trained."""
 
-import contextlib
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from app.commands.common import Data, Json, answer, command, default_data, table
 from app.computer import damaged, remove
 from training.errors import StudioError
 from training.runs import rundir
+from training.runs.scorefile import ScoreFile
 
 app = typer.Typer(no_args_is_help=True, help="List, show, report on and delete runs.")
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id (or the path of its folder).")]
@@ -33,6 +33,7 @@ def list_runs(data: Data = default_data(), as_json: Json = False) -> None:
         for r in runs
     ]
     lines = [table(headings, rows)] if rows else []
+    lines += [f"{r['id']}: {fault}" for r in runs for fault in r["faults"]]
     lines += [_damaged_words(found) for found in broken]
     document = {"runs": runs, "damaged": [_damaged_document(found) for found in broken]}
     answer(as_json, document, "\n\n".join(lines) or f"No runs in {data} yet. Try `delora demo`.")
@@ -46,8 +47,8 @@ def show(run_id: RunId, data: Data = default_data(), as_json: Json = False) -> N
     if found := damaged.look(run):
         answer(as_json, _damaged_document(found), _damaged_words(found))
         return
-    scores = run.scores()
-    document = {**summary(run), "path": str(run.path), "spec": run.spec.model_dump(mode="json"), "scores": scores}
+    document = {**summary(run), "path": str(run.path), "spec": run.spec.model_dump(mode="json")}
+    document["scores"] = run.scores() if _book(run) else None
     document["files"] = [str(path) for path in exports(run)]
     answer(as_json, document, _words(run, document))
 
@@ -92,8 +93,11 @@ def delete(
 
 def summary(run: rundir.Run) -> dict:
     """What a list says about a run. Raises BadInput for a damaged one."""
-    state, spec, scores = run.state(), run.spec, _scores(run)
-    step = scores and scores["recommendation"]["step"]
+    state, spec = run.state(), run.spec
+    try:
+        scores = ScoreFile.of(run.scores())
+    except StudioError:
+        scores = ScoreFile()
     return {
         "id": run.id,
         "name": run.name,
@@ -103,18 +107,22 @@ def summary(run: rundir.Run) -> dict:
         "steps": spec.steps,
         "method": spec.adapter.method,
         "base": spec.base,
-        "recommended": step,
-        "likeness": scores["saves"][str(step)]["likeness"] if step else None,
+        "recommended": scores.advice.step,
+        "likeness": scores.likeness,
         "updated": state.updated,
         "message": state.message,
+        "faults": [fault.words for fault in damaged.partly(run)],
     }
 
 
-def _scores(run: rundir.Run) -> dict | None:
-    """The run's scores; None also where they cannot be read: the rest of it can."""
-    with contextlib.suppress(StudioError):
-        return run.scores()
-    return None
+def _book(run: rundir.Run):
+    """The run's scores, None where there are none or they cannot be read."""
+    from evaluation import scorebook
+
+    try:
+        return scorebook.read(run)
+    except StudioError:
+        return None
 
 
 def _damaged_document(found: damaged.Damaged) -> dict:
@@ -148,10 +156,11 @@ def _words(run: rundir.Run, document: dict) -> str:
         f"{spec.adapter.method} on {spec.base}; write '{spec.subject}' in prompts.",
         f"Folder: {run.path}",
     ]
+    lines += [f"Cannot be read: {fault}" for fault in document["faults"]]
     if state.resumable:
         lines.append(f"Resume: delora train --resume {run.id}")
     if scores := document["scores"]:
-        lines += ["", score_table(scores), "", scores["recommendation"]["reason"]]
+        lines += ["", score_table(scores), "", _book(run).recommend(spec.name).reason]
         lines += [scores["note"]] if scores["note"] else []
     if document["files"]:
         lines += ["", "Exports:", *(f"  {path}" for path in document["files"])]
@@ -163,7 +172,7 @@ def score_table(scores: dict) -> str:
     rows = [["base", "0 %", *_figures(scores["base"]), "100 %"]]
     for step, save in scores["saves"].items():
         share = save["clip_t_share"]
-        rows.append([step, percent(save["likeness"]), *_figures(save), percent(share and 100 * share)])
+        rows.append([step, percent(save.get("likeness")), *_figures(save), percent(share and 100 * share)])
     if scores["real"]:
         rows.append(
             ["your pictures", "100 %", f"{scores['real']['dino']:.3f}", f"{scores['real']['clip_i']:.3f}", "", "", ""]

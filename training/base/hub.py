@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from training import jsonfile
 from training.base import catalog, guard, modelfolder, singlefile
 from training.base.download import Progress, download
 from training.errors import BadInput, RunFailed
@@ -57,7 +58,9 @@ def remove(name: str, data: Path) -> str:
     Raises:
         BadInput: nothing of that name is there.
     """
-    models = catalog.added(data)
+    models, listed = catalog.added(data), catalog.added_file(data)
+    if name == listed.name and catalog.added_fault(data):
+        return f"{name} is put aside as {jsonfile.put_aside(listed)}."
     if name in models:
         path = models.pop(name)
         catalog.set_added(data, models)

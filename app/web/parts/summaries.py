@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -27,7 +26,7 @@ from training.runs.states import RunState
 from training.spec import LONGEST_NAME, VERSION
 
 RANK = {"running": 0, "starting": 0, "stopping": 0, "queued": 1, "interrupted": 2}  # the others follow
-FILES = ("state.json", "spec.json", "scores.json", "name.txt", "adapter/export.json", "adapter/made.json")
+FILES = ("state.json", "spec.json", "scores.json", "name.txt")  # what a card is read from
 
 
 @dataclass(frozen=True)
@@ -140,15 +139,18 @@ class _Spec(BaseModel):
 
 
 def _summary(run: Run, spec: _Spec, state: RunState) -> Summary:
-    scores, faults = ScoreFile(), damaged.partly(run)
-    with contextlib.suppress(BadInput):  # it is among the faults
+    """The summary of a run that can be opened; what else of it cannot be read is told on its page."""
+    scores, name, told = ScoreFile(), spec.name, []
+    try:
         scores = ScoreFile.of(run.scores())
-    told = [fault.words for fault in faults]
+    except BadInput as error:
+        told.append(str(error))
+    try:
+        name = run.renamed_to() or name
+    except BadInput as error:
+        told.append(str(error))
     if state.step > (spec.start_step or 0) and not _size(run.path / "events.jsonl"):
         told.append(damaged.LOST_HISTORY)
-    name = spec.name
-    with contextlib.suppress(BadInput):
-        name = run.renamed_to() or name
     return Summary(
         id=run.id,
         name=name,
@@ -163,7 +165,7 @@ def _summary(run: Run, spec: _Spec, state: RunState) -> Summary:
         likeness=scores.likeness,
         when=state.updated or time.time(),
         thumbnail=_thumbnail(run.path, scores.advice.step or scores.advice.instead),
-        warning=" ".join(told),
+        warning=" ".join(told).replace(f"{run.path}/", ""),
     )
 
 

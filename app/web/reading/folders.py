@@ -83,7 +83,7 @@ def scores(run: Run) -> tuple[ScoreBook | None, str]:
     try:
         return _books.get(run.path / "scores.json", lambda: scorebook.read(run), None), ""
     except StudioError as error:
-        return None, str(error).replace(f"{run.path}/", "")
+        return None, f"This run's scores cannot be read. {error}".replace(f"{run.path}/", "")
 
 
 def record(run: Run) -> dict[str, Any] | None:

@@ -9,12 +9,13 @@ import gradio as gr
 from app import control
 from app.adapters.exporting import main_file
 from app.computer.damaged import look as look_at
+from app.computer.damaged import put_aside
 from app.drafts import again, draft
 from app.web.pages.act import acting, back_to, goto, part, shown_error
 from app.web.pages.live import QUIET, live, query
 from app.web.pages.run import formats as runformats
 from app.web.parts import damaged, links
-from app.web.parts.run import actions, details, distance, downloads, filmstrip, formats, header, scores
+from app.web.parts.run import actions, broken, details, distance, downloads, filmstrip, formats, header, scores
 from app.web.reading import folders, follow
 from app.web.studio import Studio, user_of
 from training.errors import StudioError
@@ -37,6 +38,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     top, state, life, phases = part(), part(), part(), part()
     buttons = part(js_on_load=acting(*ONCE), elem_id="ds-actions")
     said = part(js_on_load=acting(), elem_id="ds-action-said")
+    unread = part(js_on_load=acting("aside"), elem_id="ds-unread")
     with gr.Row(visible=False) as naming:
         name = gr.Textbox(label="New name", max_lines=1, elem_id="ds-new-name")
         keep = gr.Button("Rename", scale=0, min_width=120)
@@ -59,6 +61,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             header.phase_list(view),
             _buttons(view),
             header.block(view),
+            broken.section(view),
             downloads.section(view),
             formats.section(view, studio.data, step),
             filmstrip.section(view),
@@ -76,6 +79,9 @@ def build(studio: Studio, page: gr.Blocks) -> None:
                 return "", "", show, shut, run.name, gr.skip()
             if key == "delete":
                 return "", "", shut, show, gr.skip(), DELETE.format(name=escape(folders.dated(run)))
+            if key == "aside":
+                put_aside(run, event.file)
+                return "<p role='status'>Put aside.</p>", "", shut, shut, gr.skip(), gr.skip()
             words, address = _do(studio, request, run, key)
         except StudioError as error:
             words, address = shown_error(error), ""
@@ -97,8 +103,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             return shown_error(error), ""
         return "<p role='status'>Deleted.</p>", "/runs"
 
-    live(page, look, [top, life, phases, buttons, state, files, other, film, score, moved, more], [save])
-    for pressed in (buttons, said):
+    live(page, look, [top, life, phases, buttons, state, unread, files, other, film, score, moved, more], [save])
+    for pressed in (buttons, said, unread):
         told = pressed.click(act, None, [said, where, naming, asking, name, question], **QUIET)
         told.then(None, where, None, js=goto())
     renamed = gr.on([keep.click, name.submit], rename, name, [said, naming], **QUIET)
@@ -120,8 +126,8 @@ def _unreadable(studio: Studio, request: gr.Request, error: StudioError) -> list
     except StudioError:
         found = None
     if found is None:
-        return [GONE.format(words=escape(str(error))), *[""] * 10]
-    told = [damaged.buttons(), damaged.block(found), damaged.downloads(found)]
+        return [GONE.format(words=escape(str(error))), *[""] * 11]
+    told = [damaged.buttons(), damaged.block(found), "", damaged.downloads(found)]
     return [damaged.title(found), "", "", *told, *[""] * 5]
 
 
