@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from training import jsonfile
 from training.atomic import write_bytes
 from training.errors import BadInput
 
@@ -27,7 +28,7 @@ def write_picture(image: Image.Image, path: Path, facts: dict) -> None:
 def read_facts(path: Path) -> dict:
     """The facts a picture carries, {} for a picture of another origin. Raises BadInput where it cannot be read."""
     try:
-        with Image.open(path) as picture:
+        with _open(path) as picture:
             text = getattr(picture, "text", {}).get(KEY, "{}")
         facts = json.loads(text)
     except Exception as error:  # see `read_pictures`; RecursionError: JSON nested too deep
@@ -40,8 +41,13 @@ def read_pictures(paths: list[Path]) -> list[Image.Image]:
     pictures = []
     for path in paths:
         try:
-            with Image.open(path) as picture:
+            with _open(path) as picture:
                 pictures.append(picture.convert("RGB"))
         except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, EOFError, ...
             raise BadInput(f"{path.name} cannot be read as a picture.", "Take it out of the folder.") from error
     return pictures
+
+
+def _open(path: Path) -> Image.Image:
+    """A picture in a regular file: a pipe or a device could keep us waiting for ever."""
+    return Image.open(io.BytesIO(jsonfile.read_bytes(path)))

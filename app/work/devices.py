@@ -53,7 +53,7 @@ class Lease:
 
     def wanted(self) -> bool:
         """Whether somebody waits for the device."""
-        with (self.folder / "device.line").open("a") as line:
+        with _lock_file(self.folder / "device.line") as line:
             return not _try(line)
 
     def hand_over(self, ask: Callable[[str], None] | None = None) -> bool:
@@ -68,10 +68,10 @@ class Lease:
         return True
 
     def _acquire(self, ask: Callable[[str], None] | None) -> None:
-        with (self.folder / "device.line").open("a+") as line:
+        with _lock_file(self.folder / "device.line") as line:
             self._wait(line, ask)
             self._sign(line)
-            file = (self.folder / "device.lock").open("a+")
+            file = _lock_file(self.folder / "device.lock")
             try:
                 self._wait(file, ask)
             except BaseException:
@@ -115,7 +115,7 @@ def owner(data: Path, who: str, ask: Callable[[str], None] | None = None, run: s
     lease.folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         if run:
-            lease._wait(held.enter_context((lease.folder / "device.training").open("a+")), ask)
+            lease._wait(held.enter_context(_lock_file(lease.folder / "device.training")), ask)
         lease._acquire(ask)
         try:
             yield lease
@@ -148,12 +148,19 @@ def stop_if(asked: Callable[[], bool]) -> Callable[[str], None]:
     return ask
 
 
+def _lock_file(path: Path) -> IO[str]:
+    """A lock file, open; anything else that has its name is put aside."""
+    if os.path.lexists(path) and not path.is_file():
+        jsonfile.put_aside(path)
+    return path.open("a+")
+
+
 def _read(file: IO[str]) -> Holder:
     """Who signed an open lock file; a Holder without a process where that is just being written."""
     file.seek(0)
     try:
         return jsonfile.check(Path(file.name), from_json(file.read(SIGNED_LETTERS)), Holder)
-    except (BadInput, ValueError):
+    except (BadInput, ValueError):  # ValueError: no text, or no JSON
         return Holder()
 
 

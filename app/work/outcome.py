@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from app.work import attempts
+from training import jsonfile
 from training.errors import BadInput
 from training.runs import shortage
 from training.runs.run import Run
@@ -15,6 +16,7 @@ from training.runs.states import RunState
 NO_WORD = "the training program ended without a word (computer restarted, program closed, or power lost)"
 GUARD = "the worker ended, and its guard ended the training"
 FORCED = "it was ended by force"
+TAIL_BYTES = 1 << 16  # of a log
 WITH_THE_APP = "Stopped with the app."
 
 
@@ -74,7 +76,7 @@ def _repeats(run: Run, step: int) -> str:
     again = step - (run.latest_checkpoint() or 0)
     if again <= 0:
         return "Resume goes on from there; on this machine the result is the same as without the break."
-    seconds = again * _last_step(run).get("seconds", 0.0)
+    seconds = again * (_last_step(run).get("seconds") or 0.0)
     about = f", about {seconds:.0f} s" if seconds >= 1 else ""
     steps = "1 step" if again == 1 else f"{again} steps"
     return f"Resume repeats {steps}{about}; on this machine the result is the same as without the break."
@@ -87,7 +89,9 @@ def _last_step(run: Run) -> dict:
 def last_line(path: Path) -> str:
     """The last line of a log that says something; "" where there is none."""
     try:
-        lines = path.read_text("utf-8", errors="replace").splitlines()
+        with jsonfile.open_regular(path) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            lines = file.read().decode("utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

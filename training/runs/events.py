@@ -19,7 +19,6 @@ from training.errors import from_os_error
 from training.jsonfile import Count, Figure, Moment
 
 LONGEST_LINE = 4 * 2**20  # bytes; a measurement of all layers of Stable Diffusion has 0.1 million
-MOST_BYTES = 256 * 2**20  # looked at in one call
 
 
 class _Event(BaseModel):
@@ -95,9 +94,9 @@ def read_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
     try:
         with jsonfile.open_regular(path) as file:
             file.seek(offset)
-            while at - offset < MOST_BYTES and (line := file.readline(LONGEST_LINE)):
-                if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
-                    break  # a last line without its newline may still be being written
+            while line := file.readline(LONGEST_LINE):
+                if not line.endswith(b"\n"):
+                    break  # still being written; or far too long for an event, so that what follows is none either
                 at += len(line)
                 if (event := _parse(line)) is not None:
                     found.append(event)

@@ -92,8 +92,8 @@ def _is_damaged(path: Path, ddl: list[str]) -> bool:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return True
-    except FileNotFoundError:
-        return os.path.lexists(path)  # a link to nowhere
+    except OSError:
+        return os.path.lexists(path)  # a link to nowhere, or to itself
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as database:
             whole = database.execute("pragma quick_check(1)").fetchone() == ("ok",)

@@ -1,4 +1,4 @@
-"""The files of a run that cannot be read while the rest of it can: what is wrong with each, its bytes, and a way out."""
+"""The files of a run that cannot be read while the rest of it can: what is wrong, their bytes, and a way out."""
 
 from __future__ import annotations
 
