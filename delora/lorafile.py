@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from .config import match
-from .files import FORMAT, opened
+from .files import FORMAT, opened, reader
 
 ENDS = {  # how a key ends -> which part of a layer it holds
     ".lora_down.weight": "down",
@@ -89,6 +89,7 @@ class LoraFile:
     metadata: Mapping[str, str]
 
 
+@reader
 def read_lora(path: str | os.PathLike[str]) -> LoraFile:
     """Reads a plain LoRA file.
 

@@ -51,24 +51,26 @@ def read(path: Path) -> Picture:
             image = Image.open(path, formats=formats)
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(path) from error
-    except (Image.UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, EOFError, ...
         raise _unreadable(path) from error
     with image:
         if image.width * image.height > MOST_MEGAPIXELS * 1e6:
             raise _too_many_pixels(path, image.size)
-        frames = getattr(image, "n_frames", 1)
+        frames = _frames(image, path)
         if frames > 1 and image.format not in SHARED_FRAMES:
             raise BadInput(
                 f"{path.name} is animated or has several pages ({frames}).", "Save one of them as PNG or JPEG."
             )
         try:
             image.load()
-        except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, EOFError, ...
-            raise BadInput(
-                f"{path.name} is cut off or damaged: it ends in the middle of the picture.",
-                "Copy or download it again.",
-            ) from error
-        return _upright_rgb(image, path)
+        except Exception as error:
+            raise _cut_off(path) from error
+        try:
+            return _upright_rgb(image, path)
+        except BadInput:
+            raise
+        except Exception as error:  # damaged metadata, or pixels that do not fit what they say they are
+            raise _cut_off(path) from error
 
 
 def square(image: Image.Image, size_px: int, position: float = 0.5) -> Image.Image:
@@ -90,6 +92,19 @@ def _check_file(path: Path) -> None:
         raise BadInput(
             f"{path.name} is {size / 1e6:.0f} MB; pictures up to {LARGEST_FILE_MB} MB are read.", "Save it smaller."
         )
+
+
+def _frames(image: Image.Image, path: Path) -> int:
+    """How many pictures a file holds; some formats have to be read through for that."""
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception as error:
+        raise _cut_off(path) from error
+
+
+def _cut_off(path: Path) -> BadInput:
+    told = f"{path.name} is cut off or damaged: it ends in the middle of the picture."
+    return BadInput(told, "Copy or download it again.")
 
 
 def _too_many_pixels(path: Path, size: tuple[int, int] | None = None) -> BadInput:
