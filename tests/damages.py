@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import json
 import os
@@ -193,12 +194,12 @@ def spoiled(value, chance: random.Random):
     for _ in range(chance.randint(1, 3)):
         places = list(_places(value))
         if not places or chance.random() < 0.05:
-            return chance.choice(STRANGE)
+            return copy.deepcopy(chance.choice(STRANGE))
         inside, key = chance.choice(places)
         if chance.random() < 0.2:
             del inside[key]
         else:
-            inside[key] = chance.choice(STRANGE)
+            inside[key] = copy.deepcopy(chance.choice(STRANGE))
     return value
 
 

@@ -23,7 +23,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 RESULTS = Path(__file__).parent / "results" / "fuzz.json"
 TRIES, SEED, STUCK_SECONDS = 100_000, 1, 5
-CHUNK = 500  # inputs a process: after a crash the next one goes on behind the input that did it
+CHUNK = 5000  # inputs a process: after a crash the next one goes on behind the input that did it
 
 
 def chunk(number: int, first: int, count: int, seed: int, pipe) -> None:
