@@ -65,7 +65,7 @@ class MendingStorage(SqliteStorage):
             self.close()
         self._conn = None
         with atomic.locked(path.with_name("mend.lock")):  # of several processes the first one does it
-            if _is_damaged(path, self.ddl):
+            if _is_damaged(path):
                 for file in (path, *(Path(f"{path}{end}") for end in COMPANIONS)):
                     jsonfile.put_aside(file)
             super().initialize_schema()
@@ -87,19 +87,17 @@ def _may_be_damage(error: sqlite3.DatabaseError, path: Path) -> bool:
     return os.access(path.parent, os.W_OK)
 
 
-def _is_damaged(path: Path, ddl: list[str]) -> bool:
+def _is_damaged(path: Path) -> bool:
     """Whether what lies at `path` cannot be used as the queue's database, and can be put aside."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return True
+        found = os.stat(path)
     except OSError:
         return os.path.lexists(path)  # a link to nowhere, or to itself
+    if not stat.S_ISREG(found.st_mode) or found.st_size == 0:
+        return True
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as database:
-            whole = database.execute("pragma quick_check(1)").fetchone() == ("ok",)
-            for statement in ddl:
-                database.execute(statement)
             database.execute("select id, queue, data, priority from task limit 1")
-            return not whole
+            return database.execute("pragma quick_check(1)").fetchone() != ("ok",)
     except sqlite3.DatabaseError as error:
         return not getattr(error, "sqlite_errorname", "").startswith(OURS_TO_WAIT_FOR)
