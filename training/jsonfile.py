@@ -64,10 +64,10 @@ def parse(path: Path, remedy: str = RESTORE) -> Any:
     data = read_bytes(path, remedy)
     try:
         values = from_json(data, allow_inf_nan=False)  # refuses what is nested deeper than 200
-        if LARGE.search(data):
-            _check_numbers(values)
     except ValueError as error:
         raise BadInput(f"{path} is damaged: it is cut off or no JSON.", remedy) from error
+    if LARGE.search(data) and not _usual(values):
+        raise BadInput(f"{path} is damaged: a number in it is out of all bounds.", remedy)
     return values
 
 
@@ -125,8 +125,8 @@ def _adapter(kind: Any) -> TypeAdapter:
     return TypeAdapter(kind)
 
 
-def _check_numbers(value: Any) -> None:
-    """Raises ValueError for a number that is not finite (1e999) or far beyond all of ours."""
+def _usual(value: Any) -> bool:
+    """Whether no number is infinite (1e999) or far beyond all of ours."""
     waiting = [value]
     while waiting:
         value = waiting.pop()
@@ -134,5 +134,6 @@ def _check_numbers(value: Any) -> None:
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
-        elif isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:  # so that NaN is caught too
-            raise ValueError("a number out of all bounds")
+        elif isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+            return False
+    return True

@@ -131,8 +131,8 @@ class Order(StateFolder):
         return ""
 
     def delete(self) -> None:
-        """Remove it with all that it made, damaged or not. Raises BadInput for one at work, and as `from_os_error`."""
-        if self.is_open:
+        """Remove it with all that it made. Raises BadInput for one that has not ended, unless it is damaged."""
+        if self.is_open and not self.fault():
             raise BadInput(f"{self.id} has not ended.", "Stop it first.")
         try:
             atomic.remove_folder(self.path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from training import jsonfile
 from training.base import catalog, guard, modelfolder, singlefile
+from training.base import models as basemodels
 from training.base.download import Progress, download
 from training.errors import BadInput, RunFailed
 
@@ -95,6 +96,7 @@ def add(path: Path, data: Path, name: str | None = None) -> str:
         singlefile.check(path)
     elif path.is_dir():
         modelfolder.inspect(path)
+        basemodels.describe(str(path), data)  # whether the parts' configs make sense together
     else:
         raise BadInput(f"There is no file or folder {path}.", "Check the path.", field="path")
     catalog.set_added(data, models | {name: str(path)})
