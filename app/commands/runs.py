@@ -10,7 +10,7 @@ import typer
 from app.commands.common import Data, Json, answer, command, default_data, table
 from app.computer import damaged, remove
 from app.work import outcome
-from evaluation.figures import FIGURES
+from evaluation.figures import FIGURES, LIKENESS
 from evaluation.scorebook import brief
 from training import room
 from training.errors import StudioError
@@ -190,7 +190,8 @@ def score_table(scores: dict) -> str:
     """The scores of a run, as a table for the terminal."""
     rows = [["base", *_figures(scores["base"])], *([step, *_figures(save)] for step, save in scores["saves"].items())]
     if real := scores["real"]:
-        rows.append(["your pictures", "100 %", "", "", f"{real['dino']:.3f}", f"{real['clip_i']:.3f}", ""])
+        whole = percent(None if scores["base"]["figures"][LIKENESS.key] is None else 100.0)
+        rows.append(["your pictures", whole, "", "", f"{real['dino']:.3f}", f"{real['clip_i']:.3f}", ""])
     return table(["save", *(figure.name.lower() for figure in FIGURES), "DINO", "CLIP-I", "CLIP-T"], rows)
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 from tinyjudges import noise_pictures
 
 from evaluation import encoders, samplesubjects
+from evaluation import strangeness as strangeness_module
 from evaluation.cleanness import MOST, Cleanness, shrunk
 from evaluation.damage import spoiled
 from evaluation.pictures import read_pictures
@@ -76,6 +77,17 @@ def test_layers_are_those_after_each_third_of_the_blocks(dino):
 
 def test_only_the_built_in_judge_has_an_edge_of_its_world(dino):
     assert strangeness(dino, dino.see(shapes(1, 0)).layers) is None
+
+
+def test_what_is_kept_of_the_toy_world_was_measured_with_the_judge_that_ships(monkeypatch):
+    import torch
+
+    dino = encoders.load("dino")
+    monkeypatch.setattr(strangeness_module, "measure", lambda dino: pytest.fail("measured again"))
+    strangeness_module._world.cache_clear()
+    mean, precision = strangeness_module._world(dino)
+    assert mean.shape == (192,) and torch.allclose(precision, precision.T, rtol=1e-3, atol=1e-3)
+    assert torch.linalg.eigvalsh((precision + precision.T) / 2).min() > 0
 
 
 def test_every_sample_subject_is_of_the_toy_world_and_a_photograph_is_not():

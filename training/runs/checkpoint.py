@@ -191,19 +191,19 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
 def prune(run: Run) -> list[int]:
     """Remove old saves by the rule and return their steps.
 
-    The newest two, the recommended one (or the one to take instead, where none is) and every multiple of `keep_every`
-    stay (all of them where it is empty). Only the newest two keep the optimizer's moments, two thirds of a save's size:
-    the others can be used, drawn and exported, not resumed.
+    The newest two, the recommended one (or the one to take instead, where none is), the last good one of a run that has
+    collapsed, and every multiple of `keep_every` stay (all of them where it is empty). Only the newest two keep the
+    optimizer's moments, two thirds of a save's size: the others can be used, drawn and exported, not resumed.
     """
     spec, steps = run.spec, run.checkpoints()
     try:
         advice = ScoreFile.of(run.scores()).advice
     except BadInput:  # nobody knows which save is the best one until it is scored again: none goes
         return []
-    recommended = advice.step or advice.instead
+    wanted = {advice.step or advice.instead, advice.last_good}
     gone = []
     for step in steps[:-RESUMABLE]:
-        if step != recommended and spec.keep_every and step % spec.keep_every:
+        if step not in wanted and spec.keep_every and step % spec.keep_every:
             atomic.remove_folder(run.checkpoint(step))
             gone.append(step)
         else:

@@ -15,7 +15,8 @@ class Advice(BaseModel):
     """What scores.json recommends.
 
     step: the save to take, or None. instead: where none is recommended, the one that lacks least; because: what it has
-    over the others. collapsed: the step from which on no save is a clean picture, or None.
+    over the others. collapsed: the step from which on no save is a clean picture, or None;
+    last_good: the last good one before.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -24,6 +25,7 @@ class Advice(BaseModel):
     instead: Count | None = None
     because: str = ""
     collapsed: Count | None = None
+    last_good: Count | None = None
 
 
 class _Figures(BaseModel):

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import handmade
 import pytest
 
-from app.web.parts.run import details, filmstrip, scores
+from app.web.parts.run import details, filmstrip, header, scores
 from app.web.reading import follow
 from app.words import METHODS
 from evaluation import curves
@@ -154,9 +154,12 @@ def test_a_run_that_has_collapsed_says_so_while_it_trains_with_the_step_it_was_l
     handmade.score(run, {4: (0.6, 1.0), 8: (0.7, 0.9), 12: (0.7, 1.0, 0.4)})
     html = scores.section(follow.view(run))
     assert "<strong>Not a clean picture since step 12</strong>" in html and "It was last good at step 8." in html
+    told = "Its pictures are not clean any more since step 12. It was last good at step 8. You can stop it."
+    assert told in header.block(follow.view(run))
     assert rows(filmstrip.section(follow.view(run)))[5][1:] == ["100 %", "100 %", "100 %", "40 %"]
     handmade.score(run, {4: (0.6, 1.0), 8: (0.7, 0.9), 12: (0.7, 1.0)})
     assert "Not a clean picture" not in scores.section(follow.view(run))
+    assert "not clean" not in header.block(follow.view(run))
 
 
 def test_all_scores_stand_in_a_table(tmp_path):

@@ -33,9 +33,9 @@ def test_the_newest_two_the_recommended_and_every_third_save_stay(trained):
 
 def test_the_save_to_take_instead_stays_where_none_is_recommended(tmp_path, tiny_folder, tiny_base):
     run = tinypipeline.run(tmp_path, tiny_folder, steps=7, save_every=1, keep_every=3)
-    advice = {"recommendation": {"step": None, "instead": 2}}
-    loop.train(run, tiny_base, on_save=lambda step, adapter: step == 2 and run.write_scores(advice))
-    assert run.checkpoints() == [2, 3, 6, 7]
+    advice = {"recommendation": {"step": None, "instead": 2, "last_good": 1}}
+    loop.train(run, tiny_base, on_save=lambda step, adapter: step == 1 and run.write_scores(advice))
+    assert run.checkpoints() == [1, 2, 3, 6, 7], "the last good save of a run that has collapsed stays too"
 
 
 def test_all_saves_stay_where_no_rule_is_given(tmp_path, tiny_folder, tiny_base):

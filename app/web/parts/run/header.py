@@ -46,7 +46,8 @@ def block(view: RunView) -> str:
     return (
         f'<section class="ds-state" aria-label="State"><h2 id="{STATE}" tabindex="-1" data-keep="state">'
         f"{words.state_badge(_shown(view))}</h2>"
-        f"{tell(view)}{words.paragraph(note, 'ds-quiet')}{words.paragraph(_lost(view), 'ds-warn')}</section>"
+        f"{tell(view)}{words.paragraph(note, 'ds-quiet')}{words.paragraph(_lost(view), 'ds-warn')}"
+        f"{words.paragraph(_collapsed(view), 'ds-warn')}</section>"
     )
 
 
@@ -101,6 +102,16 @@ def _time_left(view: RunView) -> str:
 
 def _shown(view: RunView) -> str:
     return "stopping" if view.stopping else view.state.name
+
+
+def _collapsed(view: RunView) -> str:
+    """That training has destroyed its pictures, with the step it was last good at; the scores say how that is known."""
+    advice = view.recommendation
+    if advice is None or advice.collapsed is None:
+        return ""
+    good = "" if advice.last_good is None else f" It was last good at step {advice.last_good}."
+    end = " You can stop it." if view.live and not view.stopping else ""
+    return f"Its pictures are not clean any more since step {advice.collapsed}.{good}{end}"
 
 
 def _lost(view: RunView) -> str:
