@@ -8,7 +8,7 @@ import damages
 import pytest
 
 SECONDS = 20  # for one look at everything; it takes a third of one
-SAMPLED = 40
+SAMPLED = 25
 
 
 @pytest.fixture(scope="module")
