@@ -42,7 +42,7 @@ The first 64 of the 500 prompts in `gate_prompts.json`, one picture each, no cho
 
 
 def write_card(home: Path) -> None:
-    """Writes `home/README.md` from `home/gates.json` and `home/training.json`."""
+    """Writes `home/README.md` from the `gates.json`, `judge_gates.json` and `training.json` in `home`."""
     from training.pretrain.toyworld import world
 
     figures = json.loads((home / "gates.json").read_text())
@@ -53,7 +53,17 @@ def write_card(home: Path) -> None:
         subjects=len(world.SUBJECTS),
         pairs=len(world.World("held-out").choices),
     )
-    text += "\n" + _gates(figures) + "\n" + _unseen(figures) + "\n" + _training(training) + "\n" + _files(figures)
+    text += (
+        "\n"
+        + _gates(figures)
+        + "\n"
+        + _judges(home / "judge_gates.json")
+        + _unseen(figures)
+        + "\n"
+        + _training(training)
+        + "\n"
+        + _files(figures)
+    )
     (home / "README.md").write_text(text)
 
 
@@ -88,6 +98,20 @@ def _gates(f: dict) -> str:
         f"| 16 pictures in one batch | <= 12 s | {f['seconds_16']:.1f} s | | {_mark(f['seconds_16'] <= 12)} |",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _judges(file: Path) -> str:
+    """What the judges make of pictures whose worth is known, where that was measured."""
+    from evaluation.judge_gates import table
+
+    if not file.is_file():
+        return ""
+    return (
+        "## The judges, tried\nPictures of held-out subjects whose worth is known beforehand, and what the three "
+        "figures of a save say of them (`python -m evaluation.judge_gates`; means over the subjects, and how many "
+        "pass):\n\n"
+        f"{table(json.loads(file.read_text()))}\n"
+    )
 
 
 def _mark(passed: bool) -> str:

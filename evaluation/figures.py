@@ -50,14 +50,14 @@ FOLLOWS = Figure(
     "Follows the prompt",
     "CLIP",
     "the place and the thing that the prompt names, whichever is shown less; 100 % is as well as the base model.",
-    85.0,
+    75.0,
 )
 CLEAN = Figure(
     "clean",
     "Clean picture",
     "DINO and CLIP",
     "100 % is as clean as the base model's pictures, 0 % is drowned in noise, blurred away or cut into pieces.",
-    85.0,
+    80.0,
 )
 FIGURES = (LIKENESS, FOLLOWS, CLEAN)
 
@@ -126,12 +126,13 @@ def _thing(scores: Scores, base: Scores, real: dict[str, float] | None) -> float
 
     A new subject is less of its kind to CLIP than what the base draws (it names one in five of the toy world's
     held-out subjects), so the way from the base's pictures to the subject's own (CLIP-I) counts as well: whatever a
-    picture loses of its kind, it must gain in likeness. None where there is no such way.
+    picture loses of its kind, it must gain in likeness. (Neither counts below nothing: a bubble tea is less of a cup
+    to CLIP than most things are, and is all there.) None where there is no such way.
     """
     if scores.thing is None or base.thing is None or base.thing <= 0:
         return None
     own = likeness(scores.clip_i, base.clip_i, real and real["clip_i"])
-    return None if own is None else 100 * scores.thing / base.thing + max(0.0, own)
+    return None if own is None else 100 * max(0.0, scores.thing / base.thing) + max(0.0, own)
 
 
 def clean(scores: Scores) -> float:

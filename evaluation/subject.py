@@ -28,6 +28,7 @@ class Judge:
         base_pictures: the base model's pictures, which count as clean; asked for when the first picture is scored.
 
     Attributes:
+        pictures: the real pictures.
         strangeness: see `evaluation.strangeness`, of the real pictures.
         base_pictures: as the argument; may be set until the first picture is scored.
     """
@@ -41,7 +42,7 @@ class Judge:
         base_pictures: Callable[[], list] = list,
     ):
         self.dino, self.clip, self.contrast = dino, clip, contrast
-        self._pictures, self.base_pictures = real_pictures, base_pictures
+        self.pictures, self.base_pictures = real_pictures, base_pictures
         seen = dino.see(real_pictures)
         self.strangeness = strangeness(dino, seen.layers)
         self._real = {"dino": seen.vectors, "clip": clip.embed_images(real_pictures)}  # (m, d)
@@ -56,7 +57,7 @@ class Judge:
     def cleanness(self) -> Cleanness:
         """The judge of clean pictures: the base model's and the subject's own are clean, if they are of one world."""
         base = self.base_pictures()
-        return Cleanness(self.dino, self.clip, base + self._pictures if self.known or not base else base)
+        return Cleanness(self.dino, self.clip, base + self.pictures if self.known or not base else base)
 
     def score(self, images: list, prompts: list[str]) -> Scores:
         """Score `images` (n PIL pictures) against the real pictures and their `prompts` (n, without token)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -61,7 +62,11 @@ class Proxy:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         address = f"{path}?{query}" if query else path
-        async with self._client.stream(scope["method"], address, headers=headers, content=body) as answer:
+        with contextlib.suppress(httpx.HTTPError):  # the app was ended in the middle
+            await self._pass_on(scope["method"], address, headers, body, send)
+
+    async def _pass_on(self, method: str, address: str, headers: dict[str, str], content: bytes, send) -> None:
+        async with self._client.stream(method, address, headers=headers, content=content) as answer:
             kept = [(n, v) for n, v in answer.headers.raw if n.lower() not in (b"transfer-encoding", b"connection")]
             await send({"type": "http.response.start", "status": answer.status_code, "headers": kept})
             async for part in answer.aiter_raw():

@@ -151,7 +151,7 @@ def finished(data: Path, name: str = "Biscuit", method: str = "delora", **change
     """A run that is done: four saves, of which step 8 is recommended."""
     made = run(data, name, method, **changes)
     train(made, 16, None if method == "lora" else 0.8)
-    score(made, {4: (0.5, 1.0), 8: (0.7, 0.97), 12: (0.705, 0.96), 16: (0.75, 0.8)})
+    score(made, {4: (0.5, 1.0), 8: (0.7, 0.97), 12: (0.705, 0.96), 16: (0.75, 0.7)})
     export(made, 8)
     return put(made, "done", step=16)
 

@@ -1,6 +1,6 @@
 """Small adapter files as other programs write them, one a kind, made by code; and what must come of each.
 
-All spell the same displacement of four layers of a UNet with Stable Diffusion 1.5's layout (`PATHS`): W + ALPHA / RANK
+All spell the same displacement of five layers of a UNet with Stable Diffusion 1.5's layout (`PATHS`): W + ALPHA / RANK
 up down, or with norms `m` the DoRA m (W + dW) / ||W + dW||, per row or per column. The truths are in `changed`.
 """
 
@@ -20,13 +20,14 @@ PATHS = (
     f"{TRANSFORMER}.attn2.to_out.0",
     "mid_block.attentions.0.transformer_blocks.0.ff.net.2",
     "down_blocks.0.attentions.0.proj_in",  # a 1 x 1 convolution
+    "down_blocks.0.resnets.0.conv1",  # a 3 x 3 one
 )
-LINEAR = PATHS[:3]
 ORIGINAL = {  # the same layers as the original code of Stable Diffusion names them
     PATHS[0]: "input_blocks.1.1.transformer_blocks.0.attn1.to_q",
     PATHS[1]: "input_blocks.1.1.transformer_blocks.0.attn2.to_out.0",
     PATHS[2]: "middle_block.1.transformer_blocks.0.ff.net.2",
     PATHS[3]: "input_blocks.1.1.proj_in",
+    PATHS[4]: "input_blocks.1.0.in_layers.2",
 }
 TEXT = "text_model.encoder.layers.0.self_attn.q_proj"
 KOHYA, PEFT, OLD = (
@@ -185,7 +186,10 @@ TABLE = {
     "peft": Made("PEFT, the folder", peft_keys, settings=started(True)),
     "peft-name": Made("PEFT, a raw state dict", lambda u: peft_keys(u, ".default"), settings=started(True)),
     "peft-eva": Made("PEFT, a start that leaves the base as it is", peft_keys, settings=started("eva")),
-    "flat-convolution": Made("(r, in) on a convolution", lambda u: reshaped(u, lambda t: t.flatten(1))),
+    "flat-convolution": Made(
+        "(r, in) on a 1 x 1 convolution",
+        lambda u: reshaped(u, lambda t: t.flatten(1) if t[0, 0].numel() == 1 else t),
+    ),
     "padded-linear": Made(
         "(r, in, 1, 1) on a linear layer", lambda u: reshaped(u, lambda t: t if t.ndim == 4 else t[:, :, None, None])
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from training.errors import BadInput
 from training.runs.run import Run
 from training.runs.rundir import open_run
 
+LARGEST_STRENGTH = 10
 OTHER_BASE = (
     "Name the base model it was made for with --base; if this one is a finetune of it, add --other-base to draw all "
     "the same."
@@ -126,13 +126,19 @@ def find(data: Path, ref: str) -> Source:
         ) from error
 
 
+def check_strength(strength: float, what: str = "The strength", field: str = "strength") -> None:
+    """Raises BadInput where it is no number that an adapter draws at."""
+    if not abs(strength) <= LARGEST_STRENGTH:  # nan is not, either
+        remedy = "1 is as trained, 0 the base model."
+        raise BadInput(f"{what} must be a number from {-LARGEST_STRENGTH} to {LARGEST_STRENGTH}.", remedy, field=field)
+
+
 def with_strength(text: str) -> tuple[str, float]:
-    """ "REF:0.5" -> ("REF", 0.5); without a number the strength is 1. Raises BadInput where it is not finite."""
+    """ "REF:0.5" -> ("REF", 0.5); without a number the strength is 1. Raises BadInput as `check_strength`."""
     ref, colon, number = text.rpartition(":")
     try:
         strength = float(number) if colon and ref else 1.0
     except ValueError:
         return text, 1.0
-    if not math.isfinite(strength):
-        raise BadInput(f"{text}: its strength must be a number.", "1 is as trained, 0 the base model.", field="also")
+    check_strength(strength, f"{text}: its strength", "also")
     return (ref, strength) if colon and ref else (text, strength)

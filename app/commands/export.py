@@ -51,6 +51,7 @@ def export(
     from app.orders import exports
     from evaluation.loadback import load_back
 
+    sources.check_strength(strength)
     run = rundir.open_run(data, run_id)
     step = best_step(run) if step is None else step
     more = [(sources.find(data, ref), share) for ref, share in map(sources.with_strength, merge_with or [])]

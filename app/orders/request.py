@@ -40,7 +40,11 @@ class DrawRequest(BaseModel):
     )
     count: int = Field(4, ge=1, le=64, description="How many pictures; the seed counts up from one to the next.")
     strength: float = Field(
-        1.0, ge=-10, le=10, allow_inf_nan=False, description="0 is the base model, exactly. 1 is as trained."
+        1.0,
+        ge=-sources.LARGEST_STRENGTH,
+        le=sources.LARGEST_STRENGTH,
+        allow_inf_nan=False,
+        description="0 is the base model, exactly. 1 is as trained.",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of the first picture: the same seed, the same picture.")
     steps: int = Field(20, ge=1, le=200, description="Steps of the sampler.")

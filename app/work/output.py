@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from typing import IO
+
+from training.errors import disk_full
 
 
 class Unfailing:
@@ -26,6 +29,14 @@ class Unfailing:
 
     def __getattr__(self, name: str):
         return getattr(self._stream, name)
+
+
+def full_disk_in_words(record: logging.LogRecord) -> bool:
+    """A filter of a logger: a full disk is no fault of the program, so it is told in a line and without a traceback."""
+    error = record.exc_info and record.exc_info[1]
+    if full := error and disk_full(error):
+        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {full.message}", (), None
+    return True
 
 
 def never_fails() -> None:

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from huey.consumer import Consumer
 
-from app.work import attempts, launch, outcome, processes, workerfile
+from app.work import attempts, launch, outcome, output, processes, workerfile
 from app.work.engines import Kind, Running, job_name, split_name
 from app.work.engines.local import Handler, LocalEngine
 from app.work.engines.records import node
@@ -89,6 +89,7 @@ class Worker:
         """
         with workerfile.hold(self.data):
             processes.adopt_orphans()
+            logging.getLogger("huey").addFilter(output.full_disk_in_words)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, self._ask)
             self.engine = LocalEngine(self.data)

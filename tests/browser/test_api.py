@@ -43,8 +43,9 @@ def test_what_is_wrong_comes_back_in_words(app):
     client = Client(app.url, verbose=False, analytics_enabled=False)
     with pytest.raises(AppError, match="There is no run"):
         client.predict("20260101-000000-nobody-0000", api_name="/status")
-    with pytest.raises(AppError, match="no upload"):
-        client.predict(["/etc/hostname"], "Jeep", "car", {}, api_name="/start")
+    for given in (["/etc/hostname"], [{"path": "/etc/hostname"}]):
+        with pytest.raises(Exception, match="upload"):
+            client.predict(given, "Jeep", "car", {}, api_name="/start")
     with pytest.raises(AppError, match="Rank"):
         client.predict([handle_file(walks.SAMPLE[0])], "Jeep", "car", {**SMALL, "rank": 0}, api_name="/start")
     assert app.runs() == []

@@ -42,7 +42,7 @@ def test_every_page_works_behind_it(behind, page, browser):
     walks.fill_in(page, f"{proxy.url}/")  # typed and uploaded
     expect(page.locator(".ds-shelf-item img").first).to_be_visible()
     assert all(walks.loaded(page, ".ds-shelf-item img"))
-    expect(page.locator("#ds-strip")).to_contain_text("work")
+    expect(page.locator("#ds-strip")).to_contain_text("Biscuit is done.")
     page.get_by_role("link", name="Runs", exact=True).click()
     page.get_by_role("link", name="Biscuit").first.click()
     expect(page.get_by_role("heading", name="Biscuit", level=1)).to_be_visible()
@@ -54,9 +54,9 @@ def test_every_page_works_behind_it(behind, page, browser):
     run_id = walks.press_start(page)
     expect(page.get_by_role("heading", name="Jeep", level=1)).to_be_visible()
     assert run_id in page.url and page.url.startswith(proxy.url)
-    # Gradio names the manifest by the path "/", and nothing else of a page asks beside the app's path.
-    assert set(proxy.stray) <= {"/manifest.json", "/favicon.ico"}
-    assert [error for error in page.errors if "manifest" not in error] == []
+    # Gradio names its manifest, which nothing here needs, by the path "/"; nothing else asks beside the app's path.
+    assert set(proxy.stray) <= {"/manifest.json"}
+    assert [error for error in page.errors if "404" not in error] == [] and len(page.errors) <= len(proxy.stray)
 
 
 def test_programs_work_behind_it(behind):
@@ -66,7 +66,7 @@ def test_programs_work_behind_it(behind):
     pictures = [handle_file(path) for path in walks.SAMPLE[:2]]
     run_id = client.predict(pictures, "Jeep", "car", {"effort": "quick"}, api_name="/start")
     assert client.predict(run_id, api_name="/status")["name"] == "Jeep"
-    assert client.predict(run_id, api_name="/stop")["state"] in ("stopped", "stopping")
+    assert client.predict(run_id, api_name="/stop")["id"] == run_id
     again = httpx.get(proxy.url, headers=headers)  # without the slash at the end
     assert again.status_code in (200, 307)
 

@@ -30,8 +30,8 @@ def test_the_words_are_those_of_the_page():
     answer = told({200: made(0.55, 1), 600: made(0.684, 0.97, 0.016)})
     assert answer.reason == (
         "Recommended: step 600. The earliest save that looks as much like Biscuit as the best one, within the spread "
-        "of 16 test pictures (71 ± 4 %), still follows the prompt (97 %; we ask for 85 %) and is a clean picture "
-        "(100 %; we ask for 85 %). "
+        "of 16 test pictures (71 ± 4 %), still follows the prompt (97 %; we ask for 75 %) and is a clean picture "
+        "(100 %; we ask for 80 %). "
         "It is a measurement, not taste: take another if you like its pictures better."
     )
 
@@ -41,12 +41,12 @@ def test_more_than_the_base_models_prompt_following_is_told_as_all_of_it():
 
 
 def test_the_best_is_looked_for_among_saves_that_obey():
-    curve = {200: made(0.60, 1.0), 400: made(0.65, 0.86), 600: made(0.78, 0.84)}
+    curve = {200: made(0.60, 1.0), 400: made(0.65, 0.76), 600: made(0.78, 0.74)}
     assert told(curve).step == 400
 
 
 def test_a_disobeying_save_within_the_spread_does_not_win_by_being_earlier():
-    assert told({200: made(0.70, 0.80), 400: made(0.70, 0.86)}).step == 400
+    assert told({200: made(0.70, 0.70), 400: made(0.70, 0.76)}).step == 400
 
 
 def test_ties_are_named():
@@ -67,13 +67,13 @@ def test_no_save_looks_like_the_subject():
 
 
 def test_every_save_that_looks_alike_disobeys():
-    answer = told({100: made(0.40, 1.0), 200: made(0.60, 0.80), 400: made(0.70, 0.70)})
+    answer = told({100: made(0.40, 1.0), 200: made(0.60, 0.70), 400: made(0.70, 0.60)})
     assert (answer.step, answer.instead) == (None, 200)
     assert answer.reason == ("Every save that looks like Biscuit ignores part of the prompt. Step 200 ignores least.")
 
 
 def test_each_figure_must_reach_what_is_asked_of_it():
-    asked = {"dino": 0.501, "share": 0.851, "clean": 0.851}  # of the way from 0.4 to 0.8, a quarter is asked for
+    asked = {"dino": 0.501, "share": 0.751, "clean": 0.801}  # of the way from 0.4 to 0.8, a quarter is asked for
     assert told({200: made(**asked)}).step == 200
     for name, value in asked.items():
         assert told({200: made(**{**asked, name: value - 0.002})}).step is None, name
@@ -83,14 +83,14 @@ def test_a_spoiled_save_is_not_recommended_however_alike_and_obedient_it_is():
     answer = told({200: made(0.60, 1.0), 400: made(0.79, 1.0, clean=0.5)})
     assert answer.step == 200
     assert (answer.collapsed, answer.last_good) == (400, 200)
-    assert "since step 400 they are not clean any more (clean picture 50 %; we ask for 85 %)" in answer.warning
+    assert "since step 400 they are not clean any more (clean picture 50 %; we ask for 80 %)" in answer.warning
     assert "It was last good at step 200." in answer.warning
 
 
 def test_a_run_that_was_never_clean_names_its_cleanest_save():
     answer = told({200: made(0.60, 1.0, clean=0.6), 400: made(0.79, 1.0, clean=0.5)})
     assert (answer.step, answer.instead, answer.because) == (None, 200, "cleanest")
-    assert answer.reason.startswith("No save is a clean picture (clean picture 60 % at best; we ask for 85 %).")
+    assert answer.reason.startswith("No save is a clean picture (clean picture 60 % at best; we ask for 80 %).")
     assert (answer.collapsed, answer.last_good) == (200, None)
 
 

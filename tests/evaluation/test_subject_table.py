@@ -91,7 +91,7 @@ def test_the_table_has_every_row_the_means_and_what_was_asked_for():
     assert "| **mean** | base, class word alone | 0.300 |" in text
     assert "\nlora: at least half of the way from the base to the real pictures in 0 of 2 subjects" in text
     assert "\ndelora: at least half of the way from the base to the real pictures in 2 of 2 subjects" in text
-    asked = "likeness 25 %, follows the prompt 85 %, clean picture 85 %"
+    asked = "likeness 25 %, follows the prompt 75 %, clean picture 80 %"
     assert f"all that is asked of a recommended save ({asked}) in 2." in text.splitlines()[-1]
     assert text.splitlines()[-2].endswith("in 0.")
     assert means(entries, ("lora",))["methods"]["lora"]["likeness"] == pytest.approx(100 * (1 / 4 + 5 / 12) / 2)

@@ -173,6 +173,13 @@ def test_a_format_for_one_adapter_refuses_a_second_and_a_strength(kind, two):
         assert result.exit_code == 2 and "holds one adapter, at strength 1" in result.stderr
 
 
+@pytest.mark.parametrize("options", [["--strength", "nan"], ["--strength", "11"], ["--merge-with", "x:inf"]])
+def test_a_strength_that_is_none_is_refused_in_words(options, two):
+    data, (one, _) = two
+    result = delora("export", one.id, *options, "--data", data)
+    assert result.exit_code == 2 and "must be a number from -10 to 10" in result.stderr
+
+
 def test_an_approximate_file_says_so_and_takes_no_other_files_name(two, base):
     data, (one, _) = two
     result = delora("export", one.id, "--compact", 2, "--json", "--data", data)

@@ -258,12 +258,16 @@ def test_the_command_takes_or_refuses_each_made_file(name, made_data, sd15_folde
     if made.refused:
         return refused(result, made.refused)
     if made.left_out:
-        refused(result, f"besides 4 layers of the UNet it holds {made.left_out}", "--ignore-others")
+        refused(result, f"besides 5 layers of the UNet it holds {made.left_out}", "--ignore-others")
         assert ("transformers 5.24" in result.stderr) == ("text encoder" in made.left_out)
         result = delora("import", file, *options, "--ignore-others")
     assert result.exit_code == 0, (result.output, result.exception)
     record = json.loads(result.stdout)
-    assert (record["layers"], record["rank"], record["left_out"]) == (4, madeloras.RANK, made.left_out)
+    assert (record["layers"], record["rank"], record["left_out"]) == (
+        len(madeloras.PATHS),
+        madeloras.RANK,
+        made.left_out,
+    )
     assert record["method"] == {None: "lora", 0: "dora", 1: "dora-columns"}[made.axis]
 
 

@@ -208,11 +208,11 @@ def test_the_kohya_file_is_checked_and_brings_what_automatic1111_reads(tmp_path,
     assert path.name == "subject.safetensors" and file["check"]["unet_difference"] <= 5e-6
     assert {found.name for found in exporting.finished_files(run)} == {"subject.safetensors", "subject.json"}
     html = shown(run)
-    address = f"/studio/file/{run.id}/subject.safetensors"
+    address = f"studio/file/{run.id}/subject.safetensors"
     assert f'href="{address}" download' in html and "Checked " in html and 'data-kind="kohya"' not in html
     assert words.size(path.stat().st_size) in html
     client = TestClient(ui.application(Studio(tmp_path)), base_url="http://localhost")
-    assert client.get(address).content == path.read_bytes()
+    assert client.get(f"/{address}").content == path.read_bytes()
     for name in ("made.json", ".making-x.part", "..%2Fspec.json"):
         assert client.get(f"/studio/file/{run.id}/{name}").status_code == 404
 
@@ -324,7 +324,7 @@ def test_asking_for_an_export_imports_nothing_heavy(tmp_path):
     run = handmade.finished(tmp_path)
     code = (
         "import sys; from pathlib import Path; from app import control; from training.runs.rundir import run_by_id\n"
-        "from app.web.parts import follow, formats\n"
+        "from app.web.parts.run import formats; from app.web.reading import follow\n"
         f"data = Path({str(tmp_path)!r}); run = run_by_id(data, {run.id!r}); control.export(data, run, 'merged')\n"
         "assert 'data-act' in formats.section(follow.view(run), data)\n"
         "print(sorted(sys.modules.keys() & {'torch', 'diffusers', 'transformers', 'matplotlib', 'gradio'}))"

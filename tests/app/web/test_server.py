@@ -21,6 +21,13 @@ def test_another_address_is_refused_without_a_login(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("wrong", [("--allow-host", "https://a.example/"), ("--root-path", "https://a.example/x")])
+def test_a_name_or_a_path_that_is_none_is_refused(tmp_path, wrong):
+    result = CliRunner().invoke(cli, ["app", *wrong, "--no-browser", "--data", str(tmp_path / "data")])
+    assert result.exit_code == 2 and wrong[0] in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("line", ["anna", "anna:", ":secret", ""])
 def test_a_login_that_is_none_is_refused(line):
     with pytest.raises(BadInput, match="NAME:PASSWORD"):

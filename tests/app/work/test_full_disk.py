@@ -1,6 +1,7 @@
 """A full disk under a worker that is at work: it lives, says so, and goes on by itself when there is room."""
 
 import errno
+import logging
 import os
 import time
 
@@ -12,7 +13,7 @@ from app.work import devices, outcome, reconcile, workerfile
 from app.work.engines import Gone
 from app.work.engines.local import LocalEngine
 from app.work.engines.records import Records
-from app.work.output import Unfailing
+from app.work.output import Unfailing, full_disk_in_words
 from app.work.reconcile import Reconciler
 from app.work.worker import Worker
 from training import room
@@ -110,7 +111,7 @@ def test_a_run_queued_on_a_full_disk_begins_when_there_is_room(shop):
     with pytest.raises(DiskFull, match="begins when there is room"):
         shop.start(run)
     time.sleep(4)
-    assert worker.poll() is None
+    assert worker.poll() is None and "Traceback" not in shop.said()
     shop.disk.empty()
     shop.until_state(run, "done")
 
@@ -214,6 +215,19 @@ def test_the_device_is_had_without_room_for_the_owners_name(tmp_path, monkeypatc
         assert devices.holder(tmp_path) is not None
         monkeypatch.undo()
     assert devices.holder(tmp_path) is None
+
+
+def test_a_full_disk_is_a_line_in_the_log_and_another_error_keeps_its_traceback(caplog):
+    log = logging.getLogger("test of huey")
+    log.addFilter(full_disk_in_words)
+    for error in (OSError(errno.ENOSPC, "No space left on device", "/data/queue.db"), ValueError("a fault of ours")):
+        try:
+            raise error
+        except Exception:
+            log.exception("Error reading from %s", "queue")
+    first, second = caplog.records
+    assert first.getMessage().startswith("Error reading from queue: The disk is full") and not first.exc_info
+    assert second.exc_info[1].args == ("a fault of ours",)
 
 
 def test_printing_to_a_full_log_is_no_error():
