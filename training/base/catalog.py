@@ -118,6 +118,7 @@ _MODELS = (
             "diffusion_pytorch_model.fp16.safetensors": "diffusion_pytorch_model.safetensors",
         },
         pickles={},
+        purpose="Makes pictures of Stable Diffusion 1.5 follow a semantic map.",
     ),
     Known(
         name="segmentor",
