@@ -19,11 +19,11 @@ import numpy as np
 from PIL import Image
 
 import assets
+from evaluation.embedded_card import maps_table, write_card
+from evaluation.embedded_gates import file_facts
 from training.pretrain import pairs, probe, scenes, segmentor, world
 
 STEPS, GUIDANCE, BATCH = 20, 3.0, 10
-AIMS = {"ceiling": 0.85, "share of ceiling": 0.85, "times the uncontrolled": 1.5}
-FLOOR = 0.75  # of the ceiling's mIoU
 
 
 @dataclass(frozen=True)
@@ -106,27 +106,6 @@ def measure(maps: Maps, judge, alone, controlled, steps: int = STEPS) -> tuple[d
     return figures | {"maps": len(maps.captions)}, sheet(maps, base, steered)
 
 
-def table(figures: dict) -> str:
-    """The gates as rows: what was asked, what was measured."""
-    real, base, steered = (figures[name]["miou"] for name in ("real", "base", "controlled"))
-    rows = [
-        ("real renders segmented", f">= {AIMS['ceiling']} (floor {FLOOR})", real, real >= FLOOR),
-        ("with ControlNet", f">= {AIMS['share of ceiling']} of that", steered, steered >= 0.85 * real),
-        ("without control", "with ControlNet >= 1.5 times that", base, steered >= 1.5 * base),
-    ]
-    accuracy = [figures[name]["pixels"] for name in ("real", "controlled", "base")]
-    lines = [
-        f"| what, {figures['maps']} maps | aim | mIoU (classes present) | pixel accuracy | |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {name} | {aim} | {miou:.3f} | {pixels:.3f} | {'passed' if passed else '**short**'} |"
-        for (name, aim, miou, passed), pixels in zip(rows, accuracy, strict=True)
-    ]
-    lines += [f"\nWith control / real {steered / real:.2f}, with / without {steered / base:.2f}."]
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Measures and prints the table; saves figures and sheet unless it is a look at models in training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -142,12 +121,15 @@ def main() -> None:
     alone, controlled = open_pipelines(folder / "controlnet")
     maps = sample_set() if options.sample_set else validation(options.maps)
     figures, looked = measure(maps, judge, alone, controlled, options.steps)
-    print(table(figures))
+    print(maps_table(figures))
     if options.sheet:
         looked.save(options.sheet)
     if not options.work and not options.sample_set:
         (home / "map_gates.json").write_text(json.dumps(figures | {"steps": options.steps}, indent=1) + "\n")
         looked.save(home / "sheets" / "maps.webp", quality=88, method=4)
+        gates = json.loads((home / "gates.json").read_text()) | {"files": file_facts(home)}
+        (home / "gates.json").write_text(json.dumps(gates, indent=1) + "\n")
+        write_card(home)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,7 @@ def train(args) -> None:
     start = (args.resume_from or args.base / "unet") / "diffusion_pytorch_model.safetensors"
     parts = {"model": model, "ema": ema, "optimizer": optimizer}
     job = jobs.Job(f"controlnet-{seed}", args.work, args.minutes, parts, start=start, fresh=args.fresh)
+    job.log[0]["continued"] = bool(args.resume_from)  # the base it copies is no training of its own
     job.report({"parameters": sum(p.numel() for p in model.parameters()), "pictures": len(data)})
     noise_schedule, batch_size = scheduler(), args.batch or BATCH[device.type]
     made = jobs.batches(Batches(data, latents, seed, batch_size), job.step, args.workers)
