@@ -6,6 +6,9 @@ A copy of the UNet's encoder with zero convolutions, trained on the world's own 
 maps while the UNet, its text tower and its autoencoder stay as they are. Outlines are decided at high noise, so levels
 are drawn higher than the UNet's, and cells of the latent that an outline crosses count three times. What begins anew
 (the map's encoder, the zero convolutions) learns four times as fast as what is copied.
+
+First the map's encoder learns alone, for a fifth of the price of a step: to give what the UNet's first convolution
+gives for the clean picture, as far as a map tells. The copied encoder then meets what it can read, and not noise.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch.utils.data import Dataset
 
 import assets
@@ -32,6 +36,7 @@ FALL_FROM = 0.6  # share of the time after which the learning rate falls linearl
 CAPTION_DROPOUT = 0.3  # so that the map alone says what is where
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = 0.7, 1.0
 NEW_RATE_FACTOR = 4.0
+ALONE_STEPS = 250  # that the map's encoder learns alone
 OUTLINE_WEIGHT = 3.0  # of a cell that an outline crosses, against 1
 BATCH = {"cpu": 8, "cuda": 128}
 PICTURES = {"cpu": 2400, "cuda": 20_000}  # with maps: what is encoded in a minute or two
@@ -101,6 +106,24 @@ class Batches(Dataset):
         }
 
 
+def steered_loss(model, unet, text, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The v-loss of the UNet with the ControlNet's help, outlines weighted."""
+    schedule = scheduler()
+    noisy = schedule.add_noise(batch["clean"], batch["noise"], batch["timesteps"])
+    target = schedule.get_velocity(batch["clean"], batch["noise"], batch["timesteps"])
+    with torch.no_grad():
+        hidden = text(input_ids=batch["ids"]).last_hidden_state
+    down, mid = model(noisy, batch["timesteps"], hidden, batch["maps"], return_dict=False)
+    predicted = unet(
+        noisy,
+        batch["timesteps"],
+        hidden,
+        down_block_additional_residuals=down,
+        mid_block_additional_residual=mid,
+    ).sample
+    return (batch["weights"] * (predicted.float() - target).square()).mean()
+
+
 def train(args) -> None:
     """Trains or goes on training until the minutes are spent and saves the average to `args.out`."""
     from diffusers.models.attention_processor import AttnProcessor
@@ -129,28 +152,17 @@ def train(args) -> None:
     job = jobs.Job(f"controlnet-{seed}", args.work, args.minutes, parts, start=start, fresh=args.fresh)
     job.log[0]["continued"] = bool(args.resume_from)  # the base it copies is no training of its own
     job.report({"parameters": sum(p.numel() for p in model.parameters()), "pictures": len(data)})
-    noise_schedule, batch_size = scheduler(), args.batch or BATCH[device.type]
+    batch_size = args.batch or BATCH[device.type]
     made = jobs.batches(Batches(data, latents, seed, batch_size), job.step, args.workers)
     for step, batch in zip(job.steps(), made, strict=False):
-        clean, noise, timesteps, ids, maps, weights = (
-            batch[k].to(device, non_blocking=True) for k in ("clean", "noise", "timesteps", "ids", "maps", "weights")
-        )
-        noisy = noise_schedule.add_noise(clean, noise, timesteps)
-        target = noise_schedule.get_velocity(clean, noise, timesteps)
+        batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
         for group, factor in zip(optimizer.param_groups, itertools.cycle((1.0, NEW_RATE_FACTOR))):
             group["lr"] = learning_rate(job.share) * factor
         with jobs.autocast(device, args.fp32):
-            with torch.no_grad():
-                hidden = text(input_ids=ids).last_hidden_state
-            down, mid = model(noisy, timesteps, hidden, maps, return_dict=False)
-            predicted = unet(
-                noisy,
-                timesteps,
-                hidden,
-                down_block_additional_residuals=down,
-                mid_block_additional_residual=mid,
-            ).sample
-        loss = (weights * (predicted.float() - target).square()).mean()
+            if step < ALONE_STEPS and not args.resume_from:
+                loss = F.mse_loss(model.controlnet_cond_embedding(batch["maps"]), unet.conv_in(batch["clean"]))
+            else:
+                loss = steered_loss(model, unet, text, batch)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
