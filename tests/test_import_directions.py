@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ["delora", "training", "evaluation", "app"]
 # From the ground up: a room imports what stands before it, and itself. The longest name that fits is a file's room.
 FLOORS = {
-    "training": "errors atomic jsonfile base adapterspec spec presets runs sample step subject loop pretrain",
+    "training": "errors atomic jsonfile base adapterspec spec presets runs sample step subject maps loop pretrain",
     "app": """words adapters work orders control worker computer drafts actions
         web.reading web.parts web.studio web.pages web commands cli""",
 }

@@ -82,7 +82,7 @@ def generate(
     shape = latent_shape(base, size)
     texts = {text: codec.encode_text(base, [text]) for text in dict.fromkeys([negative, *prompts])}
     images: list[Image.Image] = []
-    with _drawing(base, adapter, strength):
+    with drawing(base, adapter, strength):
         for start in range(0, len(jobs), batch):
             chunk = jobs[start : start + batch]
             noise = torch.cat([start_noise(seed, shape) for _, seed in chunk])
@@ -95,7 +95,7 @@ def generate(
 
             with precision.drawing(mixed_precision, base.unet.device):
                 scheduler = scheduler_for(base.scheduler_config, sampler)
-                latents = _denoise(base, scheduler, noise, wanted, unwanted, steps, guidance, tell)
+                latents = denoise(base, scheduler, noise, wanted, unwanted, steps, guidance, tell)
             images += codec.decode_latents(base, latents)
     return images
 
@@ -140,7 +140,7 @@ def latent_shape(base: BaseModel, size: int | None = None) -> tuple[int, int, in
 
 
 @torch.no_grad()
-def _denoise(
+def denoise(
     base: BaseModel,
     scheduler: Any,
     noise: Tensor,
@@ -149,15 +149,21 @@ def _denoise(
     steps: int,
     guidance: float,
     tell: Callable[[float], None],
+    predict: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Noise (n, C, h, w) to latents, for embeddings (n, tokens, width)."""
+    """Noise (n, C, h, w) to latents, for embeddings (n, tokens, width).
+
+    predict: (latents, timestep, embeddings) to the UNet's prediction, of n rows, or with guidance of 2 n rows, those
+    without the prompt first; None asks the UNet alone.
+    """
+    predict = predict or (lambda x, t, texts: base.unet(x, t, texts, return_dict=False)[0])
     scheduler.set_timesteps(steps, device=base.unet.device)
     texts = wanted if unwanted is None else torch.cat([unwanted, wanted])
     texts = texts.to(base.unet.device, base.unet.dtype)
     x = noise.to(base.unet.device, base.unet.dtype) * scheduler.init_noise_sigma
     for i, t in enumerate(scheduler.timesteps):
         doubled = x if unwanted is None else torch.cat([x, x])
-        prediction = base.unet(scheduler.scale_model_input(doubled, t), t, texts, return_dict=False)[0].to(x.dtype)
+        prediction = predict(scheduler.scale_model_input(doubled, t), t, texts).to(x.dtype)
         if unwanted is not None:
             without, with_prompt = prediction.chunk(2)
             prediction = without + guidance * (with_prompt - without)
@@ -167,7 +173,7 @@ def _denoise(
 
 
 @contextlib.contextmanager
-def _drawing(base: BaseModel, adapter: Adapter | None, strength: float) -> Iterator[None]:
+def drawing(base: BaseModel, adapter: Adapter | None, strength: float) -> Iterator[None]:
     """The UNet ready to draw with the adapter at `strength`, and everything as it was afterwards."""
     training, before = base.unet.training, adapter.strength if adapter else None
     base.unet.eval()

@@ -8,7 +8,7 @@ import typer
 from app.commands.common import Bars, Data, Json, answer, command, default_data, table
 
 app = typer.Typer(no_args_is_help=True, help="List, download, add and remove models.")
-Name = Annotated[str, typer.Argument(help="sd15, dino, clip, controlnet-seg or upernet.")]
+Name = Annotated[str, typer.Argument(help="sd15, dino, clip, controlnet-seg or segmentor.")]
 
 
 @app.command("list")

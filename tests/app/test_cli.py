@@ -52,7 +52,19 @@ def refused(result, *words, code=2, data=None):
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["train"], ["generate"], ["score"], ["export"], ["import"], ["runs"], ["models"], ["doctor"], ["demo"]],
+    [
+        [],
+        ["train"],
+        ["generate"],
+        ["score"],
+        ["export"],
+        ["import"],
+        ["runs"],
+        ["models"],
+        ["maps"],
+        ["doctor"],
+        ["demo"],
+    ],
 )
 def test_help_imports_nothing_heavy_and_states_the_exit_codes(command):
     script = (

@@ -111,14 +111,15 @@ _MODELS = (
         pickles={},
     ),
     Known(
-        name="upernet",
-        title="UperNet (ConvNeXt-S) for ADE20K, the segmenter",
+        name="segmentor",
+        title="UperNet (ConvNeXt-S), a segmentor for ADE20K",
         repo="openmmlab/upernet-convnext-small",
         commit="550b68d291f9a7e4874065c6eec0676b2ba821e6",
         licence="MIT",
         size_mb=328,
         files=_same("config.json", "preprocessor_config.json"),
         pickles={"pytorch_model.bin": "model.safetensors"},
+        purpose="Makes maps of photographs, and scores pictures drawn from maps.",
     ),
 )
 CATALOG = {model.name: model for model in _MODELS}

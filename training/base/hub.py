@@ -18,7 +18,7 @@ def get(name: str, data: Path, progress: Progress | None = None) -> Path:
     under its name only when it is whole.
 
     Args:
-        name: sd15, dino, clip, controlnet-seg or upernet.
+        name: sd15, dino, clip, controlnet-seg or segmentor.
         data: the data folder.
         progress: called with (bytes done, bytes in all, file); what it raises stops the download and is passed on.
 

@@ -80,14 +80,14 @@ def inspect(path: Path) -> ModelFolder:
             raise BadInput(f"{path} has a {part} of the kind {found}, not {kind}.", SUPPORTED, field="base")
     configs = configs_of(path)
     _check_fit(path, configs)
-    return ModelFolder(path, configs, {part: _variant(path / part, stem) for part, (_, stem) in PARTS.items()})
+    return ModelFolder(path, configs, {part: variant_of(path / part, stem) for part, (_, stem) in PARTS.items()})
 
 
 def configs_of(path: Path) -> dict[str, dict]:
     """The JSON of unet, vae, text_encoder, scheduler and tokenizer in a folder, by component."""
-    configs = {part: DEFAULTS[part] | _json(path / part / "config.json") for part in PARTS}
-    configs["scheduler"] = _json(_first(path / "scheduler", "scheduler_config.json", "config.json"))
-    configs["tokenizer"] = _json(path / "tokenizer" / "tokenizer_config.json")
+    configs = {part: DEFAULTS[part] | read_config(path / part / "config.json") for part in PARTS}
+    configs["scheduler"] = read_config(_first(path / "scheduler", "scheduler_config.json", "config.json"))
+    configs["tokenizer"] = read_config(path / "tokenizer" / "tokenizer_config.json")
     _first(path / "tokenizer", "vocab.json", "tokenizer.json")
     return configs
 
@@ -158,7 +158,7 @@ def _write_tokenizer(tokenizer, folder: Path) -> None:
 
 def _model_index(path: Path) -> dict:
     if (path / "model_index.json").is_file():
-        return _json(path / "model_index.json")
+        return read_config(path / "model_index.json")
     checkpoints = sorted(path.glob("*.safetensors"))
     remedy = "Give the folder that holds model_index.json, unet, vae, text_encoder, tokenizer and scheduler."
     if len(checkpoints) == 1:
@@ -185,8 +185,11 @@ def _check_fit(path: Path, configs: dict[str, dict]) -> None:
         )
 
 
-def _variant(folder: Path, stem: str) -> str | None:
-    """The plain weights if they are there, or else the fp16 ones; other variants are taken last."""
+def variant_of(folder: Path, stem: str) -> str | None:
+    """Which weights to load: None for the plain ones if they are there, or else "fp16", and other variants last.
+
+    Raises BadInput where there are none, or only pickles.
+    """
     names = {file.name for file in folder.iterdir()}
     if {f"{stem}.safetensors", f"{stem}.safetensors.index.json"} & names:
         return None
@@ -212,7 +215,8 @@ def _first(folder: Path, *names: str) -> Path:
     raise BadInput(f"{folder} has no {' or '.join(names)}.", "Copy or download the folder again.", field="base")
 
 
-def _json(path: Path) -> dict:
+def read_config(path: Path) -> dict:
+    """The JSON object in a file of a model folder. Raises BadInput, naming it, where it is missing or damaged."""
     try:
         value = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:

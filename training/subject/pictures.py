@@ -6,8 +6,10 @@ one sentence that names the file and says what to do.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,10 +37,17 @@ class Picture:
 
 
 def read(path: Path) -> Picture:
-    """Decode a picture.
+    """Decode a picture. Raises as `decoded`, and for print colours without a profile."""
+    with decoded(path) as image:
+        return _upright_rgb(image, Path(path))
 
-    Raises BadInput, naming the file, where it is missing, empty, too large, no picture, cut off, animated, in print
-    colours without a profile, or in a format this computer has no reader for.
+
+@contextlib.contextmanager
+def decoded(path: Path) -> Iterator[Image.Image]:
+    """A picture file, checked and decoded, in its own mode.
+
+    Raises BadInput, naming the file, where it is missing, empty, too large, no picture, cut off, animated, or in a
+    format this computer has no reader for.
     """
     from PIL import Image
 
@@ -68,7 +77,7 @@ def read(path: Path) -> Picture:
                 f"{path.name} is cut off or damaged: it ends in the middle of the picture.",
                 "Copy or download it again.",
             ) from error
-        return _upright_rgb(image, path)
+        yield image
 
 
 def square(image: Image.Image, size_px: int, position: float = 0.5) -> Image.Image:

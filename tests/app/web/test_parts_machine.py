@@ -9,9 +9,9 @@ def rows(data):
 
 
 def test_a_model_that_nothing_uses_is_not_offered(tmp_path):
-    assert list(rows(tmp_path)) == ["embedded", "sd15", "dino", "clip"]
-    catalog.incoming(tmp_path, "upernet").mkdir(parents=True)  # so that it can be deleted
-    left = rows(tmp_path)["upernet"]
+    assert list(rows(tmp_path)) == ["embedded", "sd15", "dino", "clip", "segmentor"]
+    catalog.incoming(tmp_path, "controlnet-seg").mkdir(parents=True)  # so that it can be deleted
+    left = rows(tmp_path)["controlnet-seg"]
     assert left["words"].startswith("Nothing here uses it yet.") and left["actions"] == ["resume", "remove"]
 
 

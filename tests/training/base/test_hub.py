@@ -247,7 +247,7 @@ def test_a_pickle_that_would_run_code_is_not_opened(server, tmp_path):
 
 
 def test_every_named_model_is_pinned_and_only_scorers_are_converted():
-    assert set(catalog.CATALOG) == {"sd15", "dino", "clip", "controlnet-seg", "upernet"}
+    assert set(catalog.CATALOG) == {"sd15", "dino", "clip", "controlnet-seg", "segmentor"}
     for known in catalog.CATALOG.values():
         assert re.fullmatch(r"[0-9a-f]{40}", known.commit) and known.licence and known.size_mb
         assert not (known.base and known.pickles)
