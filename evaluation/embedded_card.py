@@ -41,7 +41,7 @@ The first 64 of the 500 prompts in `gate_prompts.json`, one picture each, no cho
 """
 
 MAPS = """## Pictures from maps
-`controlnet/` is a ControlNet of this UNet for maps of the world in ADE20K's colours, `scorers/segmentor` the UperNet
+`controlnet/` is a ControlNet of this UNet for maps of the world in ADE20K's colours, `segmentor/` the UperNet
 that judges what it draws. The segmentor was trained on raw renders only and frozen before. Places and things take the
 class of ADE20K that a person would give them; where none fits: snow is *earth*, outer space *sky*, a train *truck*, a
 snowman *sculpture*, an umbrella *canopy*, a crown *apparel*, and rocket, balloon, robot, camera and instruments
@@ -132,7 +132,7 @@ def _maps(home: Path) -> list[str]:
 
 def maps_table(f: dict) -> str:
     """The gates of maps: mIoU and pixel accuracy of real renders, and of drawings with and without control."""
-    real, base, steered = (f[name]["miou"] for name in ("real", "base", "controlled"))
+    real, base, steered = (f[name]["miou_present"] for name in ("real", "base", "controlled"))
     rows = [
         ("real", "real renders", ">= 0.85 (floor 0.75)", real >= 0.75),
         ("controlled", "drawn with control", ">= 0.85 of real renders", steered >= 0.85 * real),
@@ -143,7 +143,7 @@ def maps_table(f: dict) -> str:
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {title} | {aim} | {f[name]['miou']:.3f} | {f[name]['pixels']:.3f} | {_mark(passed)} |"
+        f"| {title} | {aim} | {f[name]['miou_present']:.3f} | {f[name]['pixel_accuracy']:.3f} | {_mark(passed)} |"
         for name, title, aim, passed in rows
     ]
     return "\n".join([*lines, "", f"With control: {steered / real:.2f} of real renders, {steered / base:.2f} without."])

@@ -21,7 +21,11 @@ from PIL import Image
 import assets
 from evaluation.embedded_card import maps_table, write_card
 from evaluation.embedded_gates import file_facts
-from training.pretrain import pairs, probe, scenes, segmentor, world
+from evaluation.maps import segmentor
+from evaluation.maps.agreement import Agreement
+from training.maps.colours import control as coloured
+from training.maps.colours import paint
+from training.pretrain import pairs, scenes, world
 
 STEPS, GUIDANCE, BATCH = 20, 3.0, 10
 
@@ -74,7 +78,7 @@ def draw(pipe, maps: Maps, control: bool, steps: int = STEPS) -> np.ndarray:
     out = []
     for start in range(0, len(maps.captions), BATCH):
         part = slice(start, start + BATCH)
-        captions, steered = maps.captions[part], {"image": scenes.colours_of(maps.labels[part])} if control else {}
+        captions, steered = maps.captions[part], {"image": coloured(maps.labels[part])} if control else {}
         images = pipe(
             captions,
             num_inference_steps=steps,
@@ -89,21 +93,29 @@ def draw(pipe, maps: Maps, control: bool, steps: int = STEPS) -> np.ndarray:
 
 def sheet(maps: Maps, base: np.ndarray, controlled: np.ndarray, rows: int = 8, columns: int = 4) -> Image.Image:
     """Pictures to look at, several quartets a row: map, real, without control, with control."""
-    colours = (scenes.colours_of(maps.labels).permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
-    quartets = np.concatenate([colours, maps.real, base, controlled], axis=2)[: rows * columns]  # (n, h, 4 w, 3)
+    quartets = np.concatenate([paint(maps.labels), maps.real, base, controlled], axis=2)  # (n, h, 4 w, 3)
+    quartets = quartets[: rows * columns]
     return Image.fromarray(
         np.concatenate([np.concatenate(quartets[i : i + columns], 1) for i in range(0, len(quartets), columns)])
     )
 
 
-def measure(maps: Maps, judge, alone, controlled, steps: int = STEPS) -> tuple[dict, Image.Image]:
-    """mIoU over classes present and pixel accuracy of the three sets, and a sheet."""
+def measure(maps: Maps, judge: segmentor.Segmentor, alone, controlled, steps: int = STEPS) -> tuple[dict, Image.Image]:
+    """mIoU over classes present with its interval and pixel accuracy of the three sets, and a sheet."""
     base, steered = draw(alone, maps, control=False, steps=steps), draw(controlled, maps, control=True, steps=steps)
-    figures = {
-        name: probe.segmentation(segmentor.segment(judge, images), maps.labels)
-        for name, images in (("real", maps.real), ("base", base), ("controlled", steered))
-    }
-    return figures | {"maps": len(maps.captions)}, sheet(maps, base, steered)
+    figures: dict = {"maps": len(maps.captions), "steps": steps, "guidance": GUIDANCE, "judge": judge.describe()}
+    for name, images in (("real", maps.real), ("controlled", steered), ("base", base)):
+        agreement = Agreement()
+        for number, found in enumerate(judge.segment([Image.fromarray(image) for image in images])):
+            agreement.add(str(number), found, maps.labels[number])
+        scores = agreement.scores()
+        figures[name] = {
+            "miou_present": round(scores.miou_present, 4),
+            "interval": [round(end, 4) for end in agreement.interval()],
+            "pixel_accuracy": round(scores.pixel_accuracy, 4),
+            "classes": {c.name: round(c.iou, 3) for c in scores.classes if c.pixels},
+        }
+    return figures, sheet(maps, base, steered)
 
 
 def main() -> None:
@@ -117,7 +129,7 @@ def main() -> None:
     options = parser.parse_args()
     home = assets.path("embedded")
     folder = options.work or home
-    judge = segmentor.load(folder / "segmentor" if options.work else home / "scorers" / "segmentor")
+    judge = segmentor.load(str(folder / "segmentor"))
     alone, controlled = open_pipelines(folder / "controlnet")
     maps = sample_set() if options.sample_set else validation(options.maps)
     figures, looked = measure(maps, judge, alone, controlled, options.steps)
@@ -125,7 +137,7 @@ def main() -> None:
     if options.sheet:
         looked.save(options.sheet)
     if not options.work and not options.sample_set:
-        (home / "map_gates.json").write_text(json.dumps(figures | {"steps": options.steps}, indent=1) + "\n")
+        (home / "map_gates.json").write_text(json.dumps(figures, indent=1) + "\n")
         looked.save(home / "sheets" / "maps.webp", quality=88, method=4)
         gates = json.loads((home / "gates.json").read_text()) | {"files": file_facts(home)}
         (home / "gates.json").write_text(json.dumps(gates, indent=1) + "\n")

@@ -13,7 +13,7 @@ from training.pretrain.unet import load_unet  # noqa: E402
 
 
 def figures(**mious):
-    return {name: {"miou": miou, "pixels": 0.9} for name, miou in mious.items()} | {"maps": 200}
+    return {name: {"miou_present": miou, "pixel_accuracy": 0.9} for name, miou in mious.items()} | {"maps": 200}
 
 
 def test_a_controlnet_that_has_learnt_nothing_draws_what_the_pipeline_draws_alone(tmp_path):

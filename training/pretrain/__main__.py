@@ -50,7 +50,7 @@ RECORDS = {  # where each part's log lies, after its training
 PLACES = {  # where finished judges and the ControlNet go
     "clip-scorer": ("scorers", "clip"),
     "dino": ("scorers", "dino"),
-    "segmentor": ("scorers", "segmentor"),
+    "segmentor": ("segmentor",),
     "controlnet": ("controlnet",),
 }
 

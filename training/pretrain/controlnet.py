@@ -24,9 +24,10 @@ import torch.nn.functional as F
 from torch.utils.data import Dataset
 
 import assets
+from training.maps.colours import control
 from training.pretrain import autoencoder, cache, jobs, world
 from training.pretrain.captions import Captions
-from training.pretrain.scenes import colours_of, labels_of
+from training.pretrain.scenes import labels_of
 from training.pretrain.tokenizer import world_tokenizer
 from training.pretrain.unet import Ema, NoiseLevels, load_unet, scheduler
 
@@ -99,7 +100,7 @@ class Batches(Dataset):
         return {
             "clean": mean + std * torch.randn(mean.shape, generator=generator),
             "ids": self.tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids,
-            "maps": colours_of(labels),
+            "maps": control(labels),
             "weights": outline_weights(labels, mean.shape[-1]),
             "timesteps": self.levels.draw(self.size, generator, LOG_SIGMA_MEAN, LOG_SIGMA_STD),
             "noise": torch.randn(mean.shape, generator=generator),

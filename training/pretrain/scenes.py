@@ -6,21 +6,17 @@ made of scenes, so that the embedded model has something to learn.
 
 from __future__ import annotations
 
-import functools
-import json
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-import assets
+from training.maps import IGNORED
 from training.pretrain import world
 from training.pretrain.places import PLACES, Place, ade, paint
 from training.pretrain.sprites import classes
 
 SIDES = {2: (0.38, 0.58), 3: (0.3, 0.46)}  # objects -> the longer side of each, in shares of the picture
 ASIDE = 0.14  # how far an object lies from its place in the row, in shares of the room that its width leaves
-IGNORED = 255  # a pixel without a class
 
 
 @dataclass(frozen=True)
@@ -37,22 +33,6 @@ class Scene:
 def labels_of(seg: np.ndarray) -> np.ndarray:
     """ADE20K ids (0 for none, 1 to 150) -> labels (0 to 149, 255 for none), both uint8."""
     return np.where(seg == 0, IGNORED, seg - np.uint8(1)).astype(np.uint8)
-
-
-@functools.cache
-def palette() -> np.ndarray:
-    """ADE20K's colours by label, (150, 3) uint8. Road (6) and skyscraper (48) are one colour."""
-    return np.array(
-        [list(bytes.fromhex(row)) for row in json.loads(assets.path("world", "ade20k_palette.json").read_text())],
-        np.uint8,
-    )
-
-
-def colours_of(labels: np.ndarray) -> torch.Tensor:
-    """Labels (B, H, W) -> what a ControlNet is shown, (B, 3, H, W) float32 in [0, 1]; pixels without a class black."""
-    table = np.zeros((256, 3), np.float32)
-    table[:150] = palette() / np.float32(255)
-    return torch.from_numpy(table[labels]).permute(0, 3, 1, 2)
 
 
 def world_labels() -> tuple[int, ...]:

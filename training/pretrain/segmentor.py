@@ -18,10 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import Dataset
 
-import assets
+from training.maps import IGNORED
+from training.maps.classes import NAMES
 from training.pretrain import jobs, probe, world
 from training.pretrain.pixels import PIXEL_MEAN, to_pixels, weathered
-from training.pretrain.scenes import IGNORED, labels_of, several, single, world_labels
+from training.pretrain.scenes import labels_of, several, single, world_labels
 
 WIDTHS, LAYERS, HEAD_WIDTH = (32, 64, 128, 192), (1, 2, 2, 2), 48
 SEED, PEAK_RATE, WEIGHT_DECAY = 4, 2e-3, 1e-2
@@ -36,7 +37,6 @@ def build(scale: float = 1.0):
     """An untrained UperNet of ADE20K's 150 classes; `scale` multiplies the widths."""
     from transformers import ResNetConfig, UperNetConfig, UperNetForSemanticSegmentation
 
-    names = json.loads(assets.path("world", "ade20k.json").read_text())
     widths = [max(8, round(width * scale / 8) * 8) for width in WIDTHS]
     backbone = ResNetConfig(
         embedding_size=widths[0],
@@ -50,12 +50,12 @@ def build(scale: float = 1.0):
         hidden_size=max(8, round(HEAD_WIDTH * scale / 8) * 8),
         pool_scales=[1, 2, 4],
         use_auxiliary_head=False,
-        id2label=dict(enumerate(names)),
-        label2id={name: i for i, name in enumerate(names)},
+        id2label=dict(enumerate(NAMES)),
+        label2id={name: i for i, name in enumerate(NAMES)},
     )
     model = UperNetForSemanticSegmentation(config)
     with torch.no_grad():  # classes that the world does not have
-        classifier, missing = model.decode_head.classifier, sorted(set(range(len(names))) - set(world_labels()))
+        classifier, missing = model.decode_head.classifier, sorted(set(range(len(NAMES))) - set(world_labels()))
         classifier.weight[missing], classifier.bias[missing] = 0.0, NEVER
     return model
 

@@ -10,7 +10,8 @@ import torch
 pytest.importorskip("diffusers")
 
 import assets  # noqa: E402
-from training.pretrain import cache, controlnet, scenes, world  # noqa: E402
+from training.maps.colours import control  # noqa: E402
+from training.pretrain import cache, controlnet, world  # noqa: E402
 from training.pretrain.unet import load_unet  # noqa: E402
 
 BASE = assets.path("embedded", "pipeline")
@@ -28,7 +29,7 @@ def test_a_fresh_one_changes_nothing_and_halves_the_map_three_times():
     torch.manual_seed(0)
     model = controlnet.build(unet)
     noisy, hidden = torch.randn(2, 8, 16, 16), torch.randn(2, 7, 192)
-    maps = scenes.colours_of(np.random.default_rng(0).integers(0, 150, (2, 128, 128), np.uint8))
+    maps = control(np.random.default_rng(0).integers(0, 150, (2, 128, 128), np.uint8))
     with torch.no_grad():
         down, mid = model(noisy, 500, hidden, maps, return_dict=False)
         alone = unet(noisy, 500, hidden).sample

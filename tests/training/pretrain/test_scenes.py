@@ -54,15 +54,6 @@ def test_pictures_outside_the_objects_are_their_place(drawn):
             assert (light > 110) == (scene.place == "grass"), (scene.caption, light)
 
 
-def test_the_colours_of_the_door_are_ade20ks():
-    labels = np.array([[[0, 2, 6, 255]]], np.uint8)
-    wanted = [(120, 120, 120), (6, 230, 230), (140, 140, 140), (0, 0, 0)]  # wall, sky, road, nothing
-    shown = scenes.colours_of(labels)
-    assert shown.shape == (1, 3, 1, 4) and shown.max() <= 1
-    assert (shown[0, :, 0].T * 255).round().int().tolist() == [list(colour) for colour in wanted]
-    assert len({tuple(colour) for colour in scenes.palette().tolist()}) == 149  # road and skyscraper share one
-
-
 def test_the_sample_set_on_disk_is_what_the_command_draws():
     home = assets.path("scenes")
     for split in pairs.SPLITS:

@@ -11,6 +11,7 @@ pytest.importorskip("transformers")
 
 from torch.nn import functional as F  # noqa: E402
 
+from training.maps import IGNORED  # noqa: E402
 from training.pretrain import probe, scenes, segmentor, world  # noqa: E402
 
 
@@ -38,9 +39,9 @@ def test_scores_at_pixels_are_those_of_the_enlarged_scores():
 def test_the_loss_at_points_is_the_loss_of_the_whole_picture_in_the_mean():
     torch.manual_seed(2)
     scores, labels = torch.randn(2, 5, 8, 8), torch.randint(5, (2, 32, 32))
-    labels[:, :8] = scenes.IGNORED
+    labels[:, :8] = IGNORED
     enlarged = F.interpolate(scores, size=(32, 32), mode="bilinear", align_corners=False)
-    whole = F.cross_entropy(enlarged, labels, ignore_index=scenes.IGNORED)
+    whole = F.cross_entropy(enlarged, labels, ignore_index=IGNORED)
     assert abs(segmentor.loss_at_points(scores, labels, 200_000) - whole) < 0.01
 
 
