@@ -27,7 +27,7 @@ from training.maps.colours import control as coloured
 from training.maps.colours import paint
 from training.pretrain import pairs, scenes, world
 
-STEPS, GUIDANCE, BATCH = 20, 3.0, 10
+STEPS, GUIDANCE, BATCH = 16, 3.0, 10
 
 
 @dataclass(frozen=True)

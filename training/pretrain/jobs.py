@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 WORK = Path(".pretrain")  # ignored by git: caches, checkpoints
 CHECKPOINT_SECONDS = 120
 LOG_SECONDS = 30
+LONGEST_STEP_SECONDS = 60
 EVAL_SECONDS = 180  # at most; a short training is looked at eight times
 
 
@@ -137,13 +138,15 @@ class Job:
     def steps(self):
         """Yields each step's number until the budget is spent; the checkpoint is written on the way and at the end.
 
-        A step's time counts only its own work: the first starts the clock, evaluations call `pause`.
+        A step's time counts only its own work: the first starts the clock, evaluations call `pause`, and a process that
+        was stopped for a while (Ctrl-Z, a paused container) was not training.
         """
         self._last = time.monotonic()
         while self.seconds < self.budget:
             yield self.step
             now = time.monotonic()
-            self.seconds, self._last, self.step = self.seconds + now - self._last, now, self.step + 1
+            self.seconds += min(now - self._last, LONGEST_STEP_SECONDS)
+            self._last, self.step = now, self.step + 1
             if self.seconds - self._saved >= CHECKPOINT_SECONDS:
                 self.save()
         self.save()

@@ -1,6 +1,7 @@
 """The segmentor's job: what the loss reads, what is saved, which classes can win, and how it is scored."""
 
 import argparse
+import copy
 import json
 
 import numpy as np
@@ -46,6 +47,9 @@ def test_the_loss_at_points_is_the_loss_of_the_whole_picture_in_the_mean():
 
 
 def test_a_class_that_the_world_does_not_have_never_wins(model):
+    model = copy.deepcopy(model)
+    with torch.no_grad():  # as unsure of all the others as a trained one is of a picture it cannot read
+        model.decode_head.classifier.bias[list(scenes.world_labels())] -= 10
     images = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), np.uint8)
     assert set(np.unique(segmentor.segment(model, images))) <= set(scenes.world_labels())
 
