@@ -25,7 +25,7 @@ from evaluation.maps import segmentor
 from evaluation.maps.agreement import Agreement
 from training.maps.colours import control as coloured
 from training.maps.colours import paint
-from training.pretrain import pairs, scenes, world
+from training.pretrain.toyworld import pairs, scenes, world
 
 STEPS, GUIDANCE, BATCH = 16, 3.0, 10
 

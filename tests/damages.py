@@ -23,9 +23,9 @@ from app.computer import downloads
 from app.drafts import draft
 from app.orders import drawings, exports, importing
 from app.orders.request import parse_request
-from app.web import presence, ui
+from app.web import ui
 from app.web.studio import Studio
-from app.work import devices, workerfile
+from app.work import devices, presence, workerfile
 from training.base import catalog
 from training.errors import BadInput, StudioError
 from training.runs.run import Run
@@ -69,7 +69,6 @@ def build(data: Path) -> Run:
     studio.engine.records.end_at(f"{run.id}.1", 1.0)
     workerfile.write(data, "here", 100.0)
     presence.note(data, 1)
-    presence.note_worker(data, 1)
     with devices.owner(data, "somebody", run=run.id):
         signed = (data / "queue" / "device.lock").read_text()
     (data / "queue" / "device.lock").write_text(signed)

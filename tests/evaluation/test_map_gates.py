@@ -8,7 +8,8 @@ pytest.importorskip("diffusers")
 import assets  # noqa: E402
 from evaluation import map_gates  # noqa: E402
 from evaluation.embedded_card import maps_table  # noqa: E402
-from training.pretrain import controlnet, scenes, world  # noqa: E402
+from training.pretrain import controlnet  # noqa: E402
+from training.pretrain.toyworld import scenes, world  # noqa: E402
 from training.pretrain.unet import load_unet  # noqa: E402
 
 

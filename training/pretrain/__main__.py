@@ -111,7 +111,7 @@ def install(work: Path) -> None:
             target = assets.path("embedded", *place)
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(work / folder, target, ignore=shutil.ignore_patterns("training.json"))
-    for samples, module in (("subjects", "heldout"), ("scenes", "pairs")):
+    for samples, module in (("subjects", "toyworld.heldout"), ("scenes", "toyworld.pairs")):
         if not assets.path(samples).is_dir():
             python(module)
     record(work)

@@ -25,10 +25,11 @@ from torch.utils.data import Dataset
 
 import assets
 from training.maps.colours import control
-from training.pretrain import autoencoder, cache, jobs, world
-from training.pretrain.captions import Captions
-from training.pretrain.scenes import labels_of
+from training.pretrain import autoencoder, jobs
 from training.pretrain.tokenizer import world_tokenizer
+from training.pretrain.toyworld import cache, world
+from training.pretrain.toyworld.captions import Captions
+from training.pretrain.toyworld.scenes import labels_of
 from training.pretrain.unet import Ema, NoiseLevels, load_unet, scheduler
 
 HINT_WIDTHS = (16, 32, 64, 96)  # four of them halve a map three times: 128 px to 16 cells

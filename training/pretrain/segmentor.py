@@ -20,9 +20,10 @@ from torch.utils.data import Dataset
 
 from training.maps import IGNORED
 from training.maps.classes import NAMES
-from training.pretrain import jobs, probe, world
-from training.pretrain.pixels import PIXEL_MEAN, to_pixels, weathered
-from training.pretrain.scenes import labels_of, several, single, world_labels
+from training.pretrain import jobs, probe
+from training.pretrain.toyworld import world
+from training.pretrain.toyworld.pixels import PIXEL_MEAN, to_pixels, weathered
+from training.pretrain.toyworld.scenes import labels_of, several, single, world_labels
 
 WIDTHS, LAYERS, HEAD_WIDTH = (32, 64, 128, 192), (1, 2, 2, 2), 48
 SEED, PEAK_RATE, WEIGHT_DECAY = 4, 2e-3, 1e-2

@@ -11,7 +11,8 @@ pytest.importorskip("diffusers")
 
 import assets  # noqa: E402
 from training.maps.colours import control  # noqa: E402
-from training.pretrain import cache, controlnet, world  # noqa: E402
+from training.pretrain import controlnet  # noqa: E402
+from training.pretrain.toyworld import cache, world  # noqa: E402
 from training.pretrain.unet import load_unet  # noqa: E402
 
 BASE = assets.path("embedded", "pipeline")

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from training.pretrain.places import PLACES, ade, paint
-from training.pretrain.sprites import classes
 
 import assets
-from training.pretrain import pairs, scenes, world
+from training.pretrain.toyworld import pairs, scenes, world
+from training.pretrain.toyworld.places import PLACES, ade, paint
+from training.pretrain.toyworld.sprites import classes
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ pytest.importorskip("transformers")
 from torch.nn import functional as F  # noqa: E402
 
 from training.maps import IGNORED  # noqa: E402
-from training.pretrain import probe, scenes, segmentor, world  # noqa: E402
+from training.pretrain import probe, segmentor  # noqa: E402
+from training.pretrain.toyworld import scenes, world  # noqa: E402
 
 
 @pytest.fixture(scope="module")

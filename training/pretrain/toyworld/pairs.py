@@ -1,6 +1,6 @@
 """The sample set for *pictures from maps*: scenes of two and three objects, which the embedded model cannot draw yet.
 
-    python -m training.pretrain.pairs
+    python -m training.pretrain.toyworld.pairs
 
 64 pairs to train and 64 to judge, laid out as ADEChallengeData2016 is: `images/training/*.jpg`,
 `annotations/training/*.png` (uint8, 0 for no class, else the class 1 to 150), the same under `validation`, and captions
@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 
 import assets
-from training.pretrain import world
-from training.pretrain.scenes import Scene, several
+from training.pretrain.toyworld import world
+from training.pretrain.toyworld.scenes import Scene, several
 
 SPLITS = ("training", "validation")
 PAIRS = 64  # in each split

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.maps import IGNORED
-from training.pretrain import world
-from training.pretrain.places import PLACES, Place, ade, paint
-from training.pretrain.sprites import classes
+from training.pretrain.toyworld import world
+from training.pretrain.toyworld.places import PLACES, Place, ade, paint
+from training.pretrain.toyworld.sprites import classes
 
 SIDES = {2: (0.38, 0.58), 3: (0.3, 0.46)}  # objects -> the longer side of each, in shares of the picture
 ASIDE = 0.14  # how far an object lies from its place in the row, in shares of the room that its width leaves
