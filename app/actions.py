@@ -14,6 +14,7 @@ from typing import Any
 
 from app import control
 from app.adapters import exporting, formats
+from app.computer import damaged
 from app.drafts import begin, draft, settings
 from app.drafts.store import folder_of
 from app.work.engines import Engine
@@ -68,10 +69,15 @@ def status(data: Path, run_id: str) -> dict[str, Any]:
         id, name, state, phase with done of total, step of steps, message, remedy, silent_s (seconds since its last sign
         of life, None without one), recommended (step) with its likeness, follows and clean in percent, collapsed (the
         step since which no save is a clean picture, or None), older_judges (whether the scores were made by such, and
-        nothing is recommended for that), and files (names for `download`).
+        nothing is recommended for that), files (names for `download`), and faults: a sentence for each file of the run
+        that cannot be read and is not needed for the rest.
     """
     run = run_by_id(data, run_id)
-    state, record = run.state(), exporting.read_record(run)
+    state, record = run.state(), exporting.readable_record(run)
+    try:
+        scores = brief(run.scores())
+    except BadInput:
+        scores = brief(None)
     return {
         "id": run.id,
         "name": run.name,
@@ -79,8 +85,9 @@ def status(data: Path, run_id: str) -> dict[str, Any]:
         "state": state.name,
         "steps": run.spec.steps,
         "silent_s": None if state.heartbeat is None else round(time.time() - state.heartbeat, 1),
-        **brief(run.scores()),
+        **scores,
         "files": [file["name"] for file in record["files"]] if record else [],
+        "faults": [fault.words for fault in damaged.partly(run)],
     }
 
 
@@ -93,7 +100,7 @@ def stop(data: Path, run_id: str, engine: Engine | None = None) -> dict[str, Any
 def download(data: Path, run_id: str) -> Path:
     """The finished file for other programs. Raises BadInput while there is none."""
     run = run_by_id(data, run_id)
-    record = exporting.read_record(run)
+    record = exporting.read_record(run)  # a damaged one is told
     if record and (path := run.path / "adapter" / formats.main_file(record["files"])["name"]).is_file():
         return path
     raise BadInput(f"Run {run.id} has no file yet: it is {run.state().name}.", "Wait until it is done.", "run")

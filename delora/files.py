@@ -7,13 +7,14 @@ whatever the caller adds: trigger word, base model, scores.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,12 +25,31 @@ from .config import AdapterConfig
 from .geometry import frobenius
 from .inject import Adapter, attach
 
+T = TypeVar("T")
 FORMAT = "delora-studio adapter"
 VERSION = "1"
 OWN_KEYS = ("format", "version", "config", "weight_norms")
 LARGEST_HEADER_BYTES = 100_000_000  # as safetensors has it; covers and word lists of many pictures fill megabytes
 PICKLES = (b"PK\3\4", b"\x80")  # how files of torch.save begin, new and old
 NORM_TOLERANCE = 0.01  # relative: above a base model's rounding to half precision, below another model's difference
+
+
+# What json, safetensors and torch raise at a damaged file, beside ValueError.
+FOREIGN = (ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, SafetensorError, TypeError)
+
+
+def reader(function: Callable[..., T]) -> Callable[..., T]:
+    """Makes ValueError, naming the file, of whatever the libraries raise while `function(path, ...)` reads it."""
+
+    @functools.wraps(function)
+    def read(path: str | os.PathLike[str], *args: Any, **settings: Any) -> T:
+        try:
+            return function(path, *args, **settings)
+        except FOREIGN as error:
+            told = str(error).strip().split("\n")[0]
+            raise ValueError(f"{path}: damaged ({type(error).__name__}: {told}).") from error
+
+    return read
 
 
 def save(adapter: Adapter, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
@@ -58,9 +78,7 @@ def load(model: nn.Module, path: str | os.PathLike[str], name: str = "default", 
     model. `check_base=False` accepts another base of the same layout, such as a finetune of it.
     """
     path = Path(path)
-    header = read_header(path)
-    with opened(path) as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a mapping
+    header, tensors = read_header(path), _tensors(path)
     adapter = attach(model, header["config"], name=name)
     try:
         if check_base:
@@ -72,6 +90,13 @@ def load(model: nn.Module, path: str | os.PathLike[str], name: str = "default", 
     return adapter
 
 
+@reader
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    with opened(path) as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a mapping
+
+
+@reader
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The file's metadata, with `config` as an AdapterConfig and `weight_norms` as a dict; reads no tensor.
 
@@ -88,6 +113,9 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
         header["weight_norms"] = {str(k): float(v) for k, v in json.loads(header["weight_norms"]).items()}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: the header is damaged ({error}).") from error
+    rank = max(header["config"].rank, *header["config"].rank_pattern.values(), 1)
+    if rank > Path(path).stat().st_size:  # before memory is taken for it
+        raise ValueError(f"{path}: the header is damaged (a rank of {rank}).")
     return header
 
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from .config import match
-from .files import FORMAT, opened
+from .files import FORMAT, opened, reader
 from .lorakeys import PEFT, check_kind, plain, sorted_out
 from .peftsettings import check_settings
 
@@ -54,6 +54,7 @@ class LoraFile:
     metadata: Mapping[str, str]
 
 
+@reader
 def read_lora(path: str | os.PathLike[str]) -> LoraFile:
     """Reads a plain LoRA file, or the one in a folder, as PEFT and diffusers write them.
 

@@ -88,7 +88,7 @@ def losses_plot(steps: Events, **size: int) -> str:
 
 def distance_series(run: Run) -> list[Series]:
     """See `distances`."""
-    return distances(run.history("geometry"))
+    return distances(_measurements(run))
 
 
 def distances(geometry: Events, reach: str = REACH) -> list[Series]:
@@ -103,7 +103,7 @@ def distances(geometry: Events, reach: str = REACH) -> list[Series]:
     drawn = "layer nearest to its limit" if geometry[-1]["layers"][name]["bound"] else "furthest layer"
 
     def line(key: str) -> tuple[tuple[float, float], ...]:
-        points = ((event["step"], event["layers"][name][key]) for event in geometry)
+        points = ((event["step"], event["layers"][name][key]) for event in geometry if name in event["layers"])
         return tuple((step, value) for step, value in points if value is not None)
 
     lines = [
@@ -130,7 +130,7 @@ def mean_of_layers(geometry: Events, key: str) -> tuple[tuple[float, float], ...
 
 def furthest_share(run: Run) -> float | None:
     """See `furthest`."""
-    return furthest(run.history("geometry"))
+    return furthest(_measurements(run))
 
 
 def furthest(geometry: Events) -> float | None:
@@ -142,7 +142,7 @@ def furthest(geometry: Events) -> float | None:
 
 def limit_words(run: Run) -> str:
     """What stands under the plot of distances; empty before the first measurement."""
-    share, events = furthest_share(run), run.history("geometry")
+    share, events = furthest_share(run), _measurements(run)
     if not events:
         return ""
     layers = events[-1]["layers"]
@@ -158,6 +158,12 @@ def thinned(points: tuple[tuple[float, float], ...], most: int = 400) -> tuple[t
     size = max(1, -(-len(points) // most))
     groups = [points[i : i + size] for i in range(0, len(points), size)]
     return tuple((group[-1][0], sum(y for _, y in group) / len(group)) for group in groups)
+
+
+def _measurements(run: Run) -> Events:
+    """The run's measurements with a distance for every layer; NaN is written as null."""
+    found = run.history("geometry")
+    return [event for event in found if all(layer["distance"] is not None for layer in event["layers"].values())]
 
 
 def _level(name: str, value: float, steps: list[int], style: str) -> Series:

@@ -40,6 +40,20 @@ The first 64 of the 500 prompts in `gate_prompts.json`, one picture each, no cho
 ![64 samples](sheets/samples.webp)
 """
 
+MAPS = """## Pictures from maps
+`controlnet/` is a ControlNet of this UNet for maps of the world in ADE20K's colours, `segmentor/` the UperNet
+that judges what it draws. The segmentor was trained on raw renders only and frozen before. Places and things take the
+class of ADE20K that a person would give them; where none fits: snow is *earth*, outer space *sky*, a train *truck*, a
+snowman *sculpture*, an umbrella *canopy*, a crown *apparel*, and rocket, balloon, robot, camera and instruments
+*plaything*.
+
+{table}
+
+Map, real render, drawn without control, drawn with control; same captions and seeds:
+
+![Maps, real renders and drawings](sheets/maps.webp)
+"""
+
 
 def write_card(home: Path) -> None:
     """Writes `home/README.md` from the `gates.json`, `judge_gates.json` and `training.json` in `home`."""
@@ -53,17 +67,8 @@ def write_card(home: Path) -> None:
         subjects=len(world.SUBJECTS),
         pairs=len(world.World("held-out").choices),
     )
-    text += (
-        "\n"
-        + _gates(figures)
-        + "\n"
-        + _judges(home / "judge_gates.json")
-        + _unseen(figures)
-        + "\n"
-        + _training(training)
-        + "\n"
-        + _files(figures)
-    )
+    parts = [_gates(figures), _judges(home / "judge_gates.json"), _unseen(figures), *_maps(home)]
+    text += "\n" + "\n".join([*parts, _training(training), _files(figures)])
     (home / "README.md").write_text(text)
 
 
@@ -129,6 +134,33 @@ def _unseen(f: dict) -> str:
         f"(cosines {min(f['nearest_cosine']):.2f} to {max(f['nearest_cosine']):.2f}):\n\n"
         "![Samples above their nearest training pictures](sheets/nearest.webp)\n"
     )
+
+
+def _maps(home: Path) -> list[str]:
+    """The section on the ControlNet and the segmentor, where their gates have been measured."""
+    measured = home / "map_gates.json"
+    if not measured.is_file():
+        return []
+    return [MAPS.format(table=maps_table(json.loads(measured.read_text())))]
+
+
+def maps_table(f: dict) -> str:
+    """The gates of maps: mIoU and pixel accuracy of real renders, and of drawings with and without control."""
+    real, base, steered = (f[name]["miou_present"] for name in ("real", "base", "controlled"))
+    rows = [
+        ("real", "real renders", ">= 0.85 (floor 0.75)", real >= 0.75),
+        ("controlled", "drawn with control", ">= 0.85 of real renders", steered >= 0.85 * real),
+        ("base", "drawn without control", "with control >= 1.5 times that", steered >= 1.5 * base),
+    ]
+    lines = [
+        f"| what, on {f['maps']} maps | aim | mIoU over classes present | pixel accuracy | |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {title} | {aim} | {f[name]['miou_present']:.3f} | {f[name]['pixel_accuracy']:.3f} | {_mark(passed)} |"
+        for name, title, aim, passed in rows
+    ]
+    return "\n".join([*lines, "", f"With control: {steered / real:.2f} of real renders, {steered / base:.2f} without."])
 
 
 def _training(training: dict) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from training import jsonfile
 from training.atomic import write_bytes
 from training.errors import BadInput
 from training.subject.pictures import source
@@ -29,13 +30,13 @@ def read_facts(path: Path) -> dict:
     """The facts a picture carries, {} for a picture of another origin. Raises BadInput where it cannot be read."""
     try:
         try:
-            with Image.open(path) as picture:
+            with _open(path) as picture:
                 text = getattr(picture, "text", {}).get(KEY, "{}")
         except ValueError:  # text larger than Pillow reads, so not ours
             text = "{}"
-            Image.open(source(path)).close()
+            _open_without_text(path).close()
         facts = json.loads(text)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # see `read_pictures`; RecursionError: JSON nested too deep
         raise BadInput(f"{path.name} cannot be read as a picture.", "Take it out of the folder.") from error
     return facts if isinstance(facts, dict) else {}
 
@@ -45,8 +46,18 @@ def read_pictures(paths: list[Path]) -> list[Image.Image]:
     pictures = []
     for path in paths:
         try:
-            with Image.open(source(path)) as picture:
+            with _open_without_text(path) as picture:
                 pictures.append(picture.convert("RGB"))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, EOFError, ...
             raise BadInput(f"{path.name} cannot be read as a picture.", "Take it out of the folder.") from error
     return pictures
+
+
+def _open(path: Path) -> Image.Image:
+    """A picture in a regular file: a pipe or a device could keep us waiting for ever."""
+    return Image.open(io.BytesIO(jsonfile.read_bytes(path)))
+
+
+def _open_without_text(path: Path) -> Image.Image:
+    """The same without a PNG's text, which Pillow refuses above a size."""
+    return Image.open(source(path))

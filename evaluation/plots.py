@@ -5,6 +5,7 @@ from html import escape
 from math import ceil, floor, log10
 
 COLOURS = ("#2f6fde", "#d9622b", "#2e9e6b", "#8a5bd1", "#b58900", "#c2407a")
+SMALLEST = 1e-200  # values below have too few digits to be divided by their like
 LEFT, RIGHT, TOP, BOTTOM = 66, 16, 34, 46
 
 
@@ -80,8 +81,10 @@ def line_plot(
 
 def ticks(low: float, high: float, count: int = 5, whole: bool = False) -> list[float]:
     """About `count` round (or whole) numbers whose first and last enclose [low, high]."""
-    if high <= low:
-        low, high = low - (abs(low) or 1) * 0.1, high + (abs(high) or 1) * 0.1
+    largest = max(abs(low), abs(high))
+    if high - low <= 1e-12 * largest or largest < SMALLEST:  # what digits do not tell apart
+        room = 0.1 * (largest if largest >= SMALLEST else 1)
+        low, high = low - room, high + room
     rough = max((high - low) / count, 1 if whole else 0)
     power = 10 ** floor(log10(rough))
     factors = (1, 2, 5, 10) if whole else (1, 2, 2.5, 5, 10)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from evaluation import curves
+from evaluation import curves, scorebook
 from evaluation.figures import FIGURES
 from evaluation.pictures import read_pictures
-from evaluation.scorebook import OtherJudges, ScoreBook
+from evaluation.scorebook import ScoreBook
 from training.atomic import write_text
+from training.errors import BadInput, from_os_error
 from training.runs.run import Run
 
 STYLE = """
@@ -30,7 +31,7 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; }
 
 
 def write_report(run: Run, path: Path) -> Path:
-    """Write the report of `run` to `path`. A run without scores yet gets what there is."""
+    """Write the report of `run` to `path`. A run without scores yet, or with damaged ones, gets what there is."""
     spec, state = run.spec, run.state()
     book, reason = _book(run)
     warning = book.recommend(spec.name).warning if book else ""
@@ -47,26 +48,26 @@ def write_report(run: Run, path: Path) -> Path:
         _table(book, spec.class_word) if book else "",
         _settings(run),
     ]
-    write_text(
-        path,
+    text = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(spec.name)}: report</title><style>{STYLE}</style></head>"
-        f"<body>{''.join(parts)}</body></html>\n",
+        f"<body>{''.join(parts)}</body></html>\n"
     )
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise from_os_error(error, path) from error
     return path
 
 
 def _book(run: Run) -> tuple[ScoreBook | None, str]:
     """The run's scores, and what they recommend; or None, and why there are none to show."""
-    scores = run.scores()
-    if not scores:
-        return None, "No scores yet."
     try:
-        book = ScoreBook.from_dict(scores)
-    except OtherJudges as error:
+        book = scorebook.read(run)
+    except BadInput as error:  # damaged, or made by other judges
         return None, str(error)
-    return book, book.recommend(run.spec.name).reason
+    return (book, book.recommend(run.spec.name).reason) if book else (None, "No scores yet.")
 
 
 def _plots(run: Run, book: ScoreBook | None) -> str:
@@ -137,8 +138,15 @@ def _settings(run: Run) -> str:
 
 
 def _images(paths: list[Path], kind: str = "") -> str:
-    shown = zip(paths, read_pictures(paths), strict=True)
-    return "".join(f'<img class="{kind}" alt="{escape(path.stem)}" src="{_data(image)}">' for path, image in shown)
+    return "".join(_image(path, kind) for path in paths)
+
+
+def _image(path: Path, kind: str) -> str:
+    try:
+        (image,) = read_pictures([path])
+    except BadInput:
+        return f'<span class="quiet">{escape(path.name)} cannot be read</span>'
+    return f'<img class="{kind}" alt="{escape(path.stem)}" src="{_data(image)}">'
 
 
 def _data(image) -> str:

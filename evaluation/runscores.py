@@ -5,10 +5,12 @@ from pathlib import Path
 
 from evaluation import encoders, prompts
 from evaluation.pictures import read_pictures
-from evaluation.scorebook import ScoreBook, is_current
+from evaluation.scorebook import ScoreBook, read
 from evaluation.subject import Judge
+from training.errors import BadInput
 from training.runs.run import Run
 
+KINDS = ("dino", "clip")
 TOY_ON_TOY = "Scored by the built-in model's own small judges; do not compare these figures with published ones."
 TOY_ON_REAL = (
     "Scored by the toy world's small judges, which know no photographs. "
@@ -41,8 +43,11 @@ class RunScorer:
         self, run: Run, embedded: bool, data: Path, *, dino: str | None = None, clip: str | None = None, device="cpu"
     ):
         self.run, self.spec = run, run.spec
-        before = (run.scores() or {}).get("encoders")
-        chosen = (before["dino"]["ref"], before["clip"]["ref"]) if before else default_judges(embedded, data)
+        before = _readable(run)
+        named = before.base.encoders if before else {}
+        chosen = (
+            [named[kind]["ref"] for kind in KINDS] if named.keys() >= set(KINDS) else default_judges(embedded, data)
+        )
         dino, clip = dino or chosen[0], clip or chosen[1]
         toy = encoders.EMBEDDED in (dino, clip)
         self.sees = embedded or not toy  # the toy world's judges know nothing of what another base model draws
@@ -65,11 +70,11 @@ class RunScorer:
         return book
 
     def _book(self) -> ScoreBook:
-        """The run's book, or a new one where there is none or other judges made it, older ones included."""
-        document = self.run.scores()
+        """The run's book, or a new one where there is none, it cannot be read, or other judges made it."""
+        book = _readable(self.run)
         judges = {"dino": self.judge.dino.describe(), "clip": self.judge.clip.describe()}
-        if document is not None and is_current(document) and _same(document["encoders"], judges):
-            return ScoreBook.from_dict(document)
+        if book is not None and _same(book.base.encoders, judges):
+            return book
         return ScoreBook(
             base=self.judge.score(self._drawn(0), self._prompts()),
             real=self.judge.self_similarity(),
@@ -94,6 +99,15 @@ def drawn_steps(run: Run) -> list[int]:
     return sorted(int(name) for name in names if name.isdigit())
 
 
+def _readable(run: Run) -> ScoreBook | None:
+    """The run's scores; damaged ones are made again from the pictures, and count as none."""
+    try:
+        return read(run)
+    except BadInput:
+        return None
+
+
 def _same(a: dict, b: dict) -> bool:
     """Whether two descriptions of judges mean the same weights and preprocessing, wherever they lie."""
-    return all(a[kind][key] == b[kind][key] for kind in ("dino", "clip") for key in ("sha256", "preprocessing"))
+    keys = ("sha256", "preprocessing")
+    return a.keys() >= set(KINDS) <= b.keys() and all(a[kind][key] == b[kind][key] for kind in KINDS for key in keys)

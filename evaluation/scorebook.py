@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass, field, replace
 
+from pydantic import BaseModel
+
 from evaluation.figures import FIGURES, Figures, figures
 from evaluation.recommend import Recommendation, recommend
 from evaluation.scores import Scores
 from evaluation.strangeness import is_known
 from training.errors import BadInput
+from training.jsonfile import Figure
+from training.runs.run import SCORE_AGAIN, Run
+from training.runs.scorefile import ScoreFile, Step
 
 VERSION = 2  # 1: a judge that could not see whether a picture is clean, and of a prompt saw the place alone
 
@@ -74,19 +79,29 @@ class ScoreBook:
 
     @classmethod
     def from_dict(cls, document: dict) -> "ScoreBook":
-        """The book in a scores.json. Raises OtherJudges for one that another version wrote."""
+        """The book in a scores.json; what this version does not know is left aside.
+
+        Raises OtherJudges for one that another version wrote, and BadInput for one that is damaged.
+        """
         if not is_current(document):
             raise OtherJudges(document.get("version"))
-        return cls(
-            base=Scores.from_dict(document["base"]),
-            real=document["real"],
-            prompts=tuple(document["prompts"]),
-            seeds=tuple(document["seeds"]),
-            saves={int(step): Scores.from_dict(values) for step, values in document["saves"].items()},
-            note=document["note"],
-            strangeness=document["strangeness"],
-            sees=document["sees"],
-        )
+        try:
+            found = _Document.model_validate(document)
+            base = Scores.from_dict(found.base)
+            for judge in base.encoders.values():
+                _Judge.model_validate(judge)
+            return cls(
+                base=base,
+                real=found.real and found.real.model_dump(),
+                prompts=tuple(found.prompts),
+                seeds=tuple(found.seeds),
+                saves={int(step): Scores.from_dict(values) for step, values in sorted(found.saves.items(), key=_step)},
+                note=found.note,
+                strangeness=found.strangeness,
+                sees=found.sees,
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInput("scores.json is damaged: what it says cannot be.", SCORE_AGAIN) from error
 
 
 class OtherJudges(BadInput):
@@ -101,13 +116,19 @@ class OtherJudges(BadInput):
         )
 
 
+def read(run: Run) -> ScoreBook | None:
+    """The scores of a run; None before the first. Raises as `ScoreBook.from_dict`, and as `Run.scores`."""
+    document = run.scores()
+    return None if document is None else ScoreBook.from_dict(document)
+
+
 def is_current(document: dict) -> bool:
     """Whether a scores.json was made by today's judges."""
     return document.get("version") == VERSION
 
 
 def brief(document: dict | None) -> dict:
-    """What a list says of a run's scores.json; None before the first.
+    """What a list says of a run's scores.json, as `Run.scores` gave it.
 
     Returns:
         recommended (the save, or None) with its likeness, follows and clean in percent, collapsed (see
@@ -118,7 +139,34 @@ def brief(document: dict | None) -> dict:
         return told
     if not is_current(document):
         return {**told, "older_judges": True}
-    advice = document["recommendation"]
-    if step := advice["step"]:
-        told |= {figure.key: document["saves"][str(step)]["figures"][figure.key] for figure in FIGURES}
-    return {**told, "recommended": step, "collapsed": advice["collapsed"]}
+    found = ScoreFile.of(document)
+    return told | found.figures | {"recommended": found.advice.step, "collapsed": found.advice.collapsed}
+
+
+class _Real(BaseModel):
+    dino: Figure
+    clip_i: Figure
+
+
+class _Judge(BaseModel):
+    ref: str
+    name: str
+    preprocessing: str
+    sha256: str
+
+
+class _Document(BaseModel):
+    """What a book is made of."""
+
+    base: dict
+    real: _Real | None
+    prompts: list[str]
+    seeds: list[int]
+    saves: dict[Step, dict]
+    note: str
+    strangeness: Figure | None
+    sees: bool
+
+
+def _step(entry: tuple[str, dict]) -> int:
+    return int(entry[0])

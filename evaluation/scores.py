@@ -1,6 +1,9 @@
 """What a set of pictures scored: plain numbers, as `evaluation.subject` measures them and scores.json keeps them."""
 
+import functools
 from dataclasses import asdict, dataclass, field, fields
+
+from training.jsonfile import Figure
 
 
 @dataclass(frozen=True)
@@ -18,13 +21,13 @@ class Scores:
         encoders: name, preprocessing and weight hash of `dino` and `clip`.
     """
 
-    dino: float
-    clip_i: float
-    clip_t: float
-    place: float | None
-    thing: float | None
-    clean: float
-    dino_stderr: float
+    dino: Figure
+    clip_i: Figure
+    clip_t: Figure
+    place: Figure | None
+    thing: Figure | None
+    clean: Figure
+    dino_stderr: Figure
     pictures: int
     per_image: dict[str, list[float | None]] = field(repr=False)
     encoders: dict[str, dict[str, str]] = field(repr=False)
@@ -35,5 +38,15 @@ class Scores:
 
     @classmethod
     def from_dict(cls, values: dict) -> "Scores":
-        """The reverse of `to_dict`; entries that are not scores (a step, say) are left aside."""
-        return cls(**{f.name: values[f.name] for f in fields(cls)})
+        """The reverse of `to_dict`; entries that are not scores (a step, say) are left aside.
+
+        Raises ValueError where one is missing or cannot be.
+        """
+        return _checked().validate_python({f.name: values.get(f.name) for f in fields(cls)})
+
+
+@functools.cache
+def _checked():
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Scores)

@@ -79,7 +79,7 @@ def test_no_import_leads_back_to_where_it_came_from():
 def test_no_room_has_more_files_side_by_side_than_one_takes_in():
     rooms = [folder for top in ("app", "training") for folder in (ROOT / top, *(ROOT / top).rglob("*/"))]
     crowds = {str(room.relative_to(ROOT)): len(list(room.glob("[!_]*.py"))) for room in rooms}
-    assert {name: count for name, count in crowds.items() if count > 14} == {}
+    assert {name: count for name, count in crowds.items() if count > 15} == {}
 
 
 def graph(*further: str) -> dict[str, set[str]]:

@@ -1,26 +1,139 @@
-"""Reading a run's JSON files, with exact words for what is wrong with one."""
+"""The one door for what is read from the data folder: regular files of a limited size, UTF-8, JSON of a known shape.
+
+A file there may have been cut off, edited, put there by another program, or be no file at all. Whatever it is, the one
+error that comes out is BadInput, which names the file and says what is wrong with it.
+"""
 
 from __future__ import annotations
 
-import json
+import errno
+import functools
+import os
+import re
+import stat
+import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, BinaryIO, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from training.errors import BadInput
 
 RESTORE = "Put it back from a copy of the folder, if there is one."
+LARGEST_BYTES = 64 * 2**20  # a thousand times the usual; the largest are scores.json of many pictures
+LARGEST_NUMBER = 1e18  # no time, count or measurement of ours comes near it; larger ones overflow what is made of them
+LARGE = re.compile(rb"[eE]\+?[0-9]|[0-9]{18}")  # what a number beyond that has in its letters
+
+Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]  # seconds since 1970; what a calendar can show
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Figure = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER, allow_inf_nan=False)]
+FileName = Annotated[str, Field(pattern=r"^[^/\\\x00.][^/\\\x00]{0,250}$")]  # of a file in one folder, never a path
+T = TypeVar("T")
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises BadInput where the file is missing, closed to us, or cut off."""
+def read(path: Path, remedy: str = RESTORE) -> dict[str, Any]:
+    """The object in a JSON file, of finite numbers. Raises BadInput as `load`."""
+    values = parse(path, remedy)
+    if not isinstance(values, dict):
+        raise BadInput(f"{path} is damaged: something else is in it.", remedy)
+    return values
+
+
+def load(path: Path, kind: type[T], remedy: str = RESTORE) -> T:
+    """What a JSON file holds, as a `kind` that pydantic can check (a model, a dataclass, a TypedDict, dict[str, int]).
+
+    Raises BadInput where the file is missing, closed to us, no regular file, too large, cut off, nested too deep, or
+    holds anything that the kind does not allow.
+    """
+    return check(path, parse(path, remedy), kind, remedy)
+
+
+def check(path: Path, values: Any, kind: type[T], remedy: str = RESTORE) -> T:
+    """Values read from `path`, as a `kind`. Raises BadInput naming the first that is wrong."""
     try:
-        values = json.loads(path.read_text("utf-8"))
+        return _adapter(kind).validate_python(values)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors(include_input=False, include_context=False)[0]["loc"]))[:80]
+        about = f"what it says of {where} cannot be" if where else "something else is in it"
+        raise BadInput(f"{path} is damaged: {about}.", remedy) from error
+
+
+def parse(path: Path, remedy: str = RESTORE) -> Any:
+    """The JSON value in a file, checked for nothing but its size, depth and numbers."""
+    data = read_bytes(path, remedy)
+    try:
+        values = from_json(data, allow_inf_nan=False)  # refuses what is nested deeper than 200
+    except ValueError as error:
+        raise BadInput(f"{path} is damaged: it is cut off or no JSON.", remedy) from error
+    if LARGE.search(data) and not _usual(values):
+        raise BadInput(f"{path} is damaged: a number in it is out of all bounds.", remedy)
+    return values
+
+
+def read_text(path: Path, remedy: str = RESTORE, most: int = LARGEST_BYTES) -> str:
+    """The text in a file. Raises BadInput as `read_bytes`, and where it is not UTF-8."""
+    try:
+        return read_bytes(path, remedy, most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is damaged: it is no text in UTF-8.", remedy) from error
+
+
+def read_bytes(path: Path, remedy: str = RESTORE, most: int = LARGEST_BYTES) -> bytes:
+    """A regular file's content.
+
+    Raises BadInput where it is missing, closed to us, no regular file, or larger than `most` bytes.
+    """
+    try:
+        with open_regular(path) as file:
+            if (size := os.fstat(file.fileno()).st_size) > most:
+                raise BadInput(f"{path} is damaged: it is far too large ({size / 1e6:,.0f} MB).", remedy)
+            return file.read(most)
     except FileNotFoundError as error:
-        raise BadInput(f"{path} is missing.", RESTORE) from error
+        raise BadInput(f"{path} is missing.", remedy) from error
+    except IsADirectoryError as error:
+        raise BadInput(f"{path} cannot be read: it is a folder.", "Move it away.") from error
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}.", "Check its permissions.") from error
-    except ValueError as error:
-        raise BadInput(f"{path} is damaged: it is cut off or no JSON.", RESTORE) from error
-    if not isinstance(values, dict):
-        raise BadInput(f"{path} is damaged: something else is in it.", RESTORE)
-    return values
+    except ValueError as error:  # a name that no file can have
+        raise BadInput(f"{str(path)!r} is no file's name.", remedy) from error
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, open for reading; a pipe or a device could keep us waiting for ever. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    kind = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(kind):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
+def put_aside(path: Path) -> Path | None:
+    """Give what lies at `path` another name beside it, so that nothing is lost; None where nothing does."""
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    try:
+        return path.rename(aside)
+    except FileNotFoundError:
+        return None
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter:
+    return TypeAdapter(kind)
+
+
+def _usual(value: Any) -> bool:
+    """Whether no number is infinite (1e999) or far beyond all of ours."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        elif isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+            return False
+    return True

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from app.adapters import records
 from app.adapters.facts import metadata
 from app.adapters.formats import CHECKED, FORMATS, formats_of_a_run
 from app.adapters.names import slug
@@ -134,7 +135,7 @@ def export_run(run: Run, base, data: Path) -> dict:
     from evaluation.loadback import load_back
 
     step, folder = best_step(run), run.path / "adapter"
-    record = read_record(run)
+    record = readable_record(run)
     if record and record["step"] == step and all((folder / file["name"]).exists() for file in record["files"]):
         return record
     if str(base.unet.dtype) != "torch.float32":
@@ -157,9 +158,16 @@ def export_run(run: Run, base, data: Path) -> dict:
 
 
 def read_record(run: Run) -> dict | None:
-    """What `export_run` wrote about the run's exports, None where it has not."""
-    path = run.path / "adapter" / RECORD
-    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+    """What `export_run` wrote about the run's exports, None where it has not. Raises BadInput where it is damaged."""
+    return records.read_exports(run.path / "adapter" / RECORD)
+
+
+def readable_record(run: Run) -> dict | None:
+    """The same, None also where it is damaged: for those who can do without."""
+    try:
+        return read_record(run)
+    except BadInput:
+        return None
 
 
 def finished_files(run: Run) -> list[Path]:

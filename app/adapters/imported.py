@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from app.adapters.names import slug
-from training import atomic, room
+from training import atomic, jsonfile, room
 from training.errors import BadInput, from_os_error
+from training.jsonfile import Count, FileName
 from training.spec import LONGEST_NAME, tidy_name
 
 FILE, RECORD = "adapter.safetensors", "adapter.json"
@@ -34,13 +35,13 @@ class ImportedAdapter:
         source, sha256: name and hash of the file it came from. imported: when, ISO 8601.
     """
 
-    slug: str
+    slug: FileName
     name: str
     trigger: str
     base: str
     method: str
-    layers: int
-    rank: int
+    layers: Count
+    rank: Count
     left_out: str
     source: str
     sha256: str
@@ -57,10 +58,23 @@ def path_of(data: Path, adapter: ImportedAdapter) -> Path:
     return folder(data) / adapter.slug / FILE
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """An imported adapter's folder that cannot be used, and what is wrong with it, naming the file."""
+
+    slug: str
+    fault: str
+
+
 def list_imported(data: Path) -> list[ImportedAdapter]:
-    """All imported adapters by name; folders without a readable record are passed over."""
-    found = [_read(record) for record in sorted(folder(data).glob(f"[!.]*/{RECORD}"))]
-    return sorted((adapter for adapter in found if adapter), key=lambda adapter: adapter.name.lower())
+    """All imported adapters by name, without those of `list_unreadable`."""
+    found = [adapter for adapter, _ in map(_look, _folders(data)) if adapter]
+    return sorted(found, key=lambda adapter: adapter.name.lower())
+
+
+def list_unreadable(data: Path) -> list[Unreadable]:
+    """The folders of imported adapters that cannot be used, by name; `remove` deletes them too."""
+    return [Unreadable(path.name, fault) for path in _folders(data) for _, fault in [_look(path)] if fault]
 
 
 def find(data: Path, ref: str) -> ImportedAdapter | None:
@@ -86,12 +100,13 @@ def rename(data: Path, ref: str, name: str) -> ImportedAdapter:
     return adapter
 
 
-def remove(data: Path, ref: str) -> ImportedAdapter:
-    """Delete an imported adapter; the file it came from and what was drawn with it stay.
+def remove(data: Path, ref: str) -> ImportedAdapter | Unreadable:
+    """Delete an imported adapter, damaged or not; the file it came from and what was drawn with it stay.
 
     Raises BadInput where there is none.
     """
-    adapter = _known(data, ref)
+    damaged = next((other for other in list_unreadable(data) if other.slug == ref), None)
+    adapter = damaged or _known(data, ref)
     try:
         atomic.remove_folder(folder(data) / adapter.slug)
     except OSError as error:
@@ -187,10 +202,21 @@ def _known(data: Path, ref: str) -> ImportedAdapter:
     return adapter
 
 
-def _read(record: Path) -> ImportedAdapter | None:
+def _folders(data: Path) -> list[Path]:
     try:
-        values = json.loads(record.read_text("utf-8"))
-        known = {field.name: values[field.name] for field in fields(ImportedAdapter)}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return ImportedAdapter(**known | {"slug": record.parent.name})
+        return sorted(path for path in folder(data).iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:  # none yet, or closed to us
+        return []
+
+
+def _look(path: Path) -> tuple[ImportedAdapter | None, str]:
+    """What is known of the adapter in a folder, or what is wrong with it."""
+    record = path / RECORD
+    try:
+        values = jsonfile.read(record)
+        adapter = jsonfile.check(record, {**values, "slug": path.name}, ImportedAdapter)
+    except BadInput as error:
+        return None, error.message.replace(f"{path}/", "")
+    if not (path / FILE).is_file():
+        return None, f"{FILE} is missing."
+    return adapter, ""

@@ -5,6 +5,7 @@ from pathlib import Path
 from evaluation.scorebook import is_current
 from training.errors import BadInput
 from training.runs.run import Run
+from training.runs.scorefile import ScoreFile
 
 
 def best_step(run: Run) -> int:
@@ -20,12 +21,15 @@ def best_save(run: Run) -> tuple[int, str]:
     saved = run.checkpoints()
     if not saved:
         raise BadInput(f"Run {run.id} has no save yet.", "Wait for the first one, or train it further.", field="run")
-    scores = run.scores() or {}
-    advice = scores.get("recommendation", {})
-    older = "" if is_current(scores) else " by older judges"
-    for key, why in (("step", f"recommended{older}"), ("instead", advice.get("because", "lacks least"))):
-        if advice.get(key) in saved:
-            return advice[key], why
+    try:
+        scores = run.scores()
+        advice = ScoreFile.of(scores).advice
+    except BadInput:
+        return saved[-1], "newest; its scores cannot be read"
+    older = "" if is_current(scores or {}) else " by older judges"
+    for step, why in ((advice.step, f"recommended{older}"), (advice.instead, advice.because or "lacks least")):
+        if step in saved:
+            return step, why
     return saved[-1], "newest"
 
 

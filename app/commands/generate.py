@@ -8,6 +8,7 @@ import typer
 from app.adapters import sources
 from app.adapters.sources import Source
 from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
+from app.commands.maps import Nearest, Numbers, Shared, answers, read_map
 from app.orders.drawings import USUAL_PX
 from app.orders.request import Sampler, parse_request
 from training import room
@@ -50,6 +51,17 @@ def generate(
     negative: Annotated[str, typer.Option(help="What pictures should not show.")] = "",
     size: Annotated[int | None, typer.Option(min=8, help="Edge in pixels; the base model's own.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once.")] = 8,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", metavar="FILE", help="A semantic map that the pictures follow.")
+    ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(help="ControlNet for --map: embedded, controlnet-seg (downloaded) or a folder; the base's own."),
+    ] = None,
+    control_scale: Annotated[float, typer.Option(min=0, max=2, help="How hard a picture is held to its map.")] = 1.0,
+    numbers: Numbers = None,
+    shared: Shared = None,
+    nearest: Nearest = False,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("generated"),
     data: Data = default_data(),
     as_json: Json = False,
@@ -61,26 +73,25 @@ def generate(
     source, more = _sources(data, run_id, step, adapter_ref, also or [])
     prompts = _filled(prompts, source)
     seeds = list(range(seed, seed + count))
+    labels = read_map(map_file, answers(numbers, shared, nearest)) if map_file else None
     room.check(out, room.pictures_bytes(len(prompts) * count, size or USUAL_PX), "this drawing")
     with on_device(data, f"delora generate: drawing {len(prompts) * count} pictures"):
         base, adapter = _attached(data, base_ref, source, more, other_base)
-        from training import sample
         from training.base import codec
 
         words_for_notes(codec.cut_off(base, [*prompts, *([negative] if guidance > 1 else [])]))
         with Bars(quiet=as_json) as bars:
-            images = sample.generate(
-                base,
-                prompts,
-                seeds,
-                adapter=adapter,
-                strength=strength,
-                **sampling,
-                batch=batch,
-                size=size,
-                progress=lambda done, total: bars.show("draw", done, total),
-            )
-    settings = {**sampling, **(source.facts_on(base.ref) if source else {})}
+            options = {"adapter": adapter, "strength": strength, **sampling, "batch": batch}
+            options["progress"] = lambda done, total: bars.show("draw", done, total)
+            if labels is None:
+                from training import sample
+
+                images, map_facts = sample.generate(base, prompts, seeds, **options, size=size), {}
+            else:
+                steering, map_facts = _steering(base, control, control_scale, data)
+                images = _from_map(base, steering, labels, size, prompts, seeds, options)
+                map_facts["map"] = map_file.name
+    settings = {**sampling, **map_facts, **(source.facts_on(base.ref) if source else {})}
     if more:
         settings["also"] = [{**other.facts_on(base.ref), "strength": share} for other, share in more]
     paths = _written(out, images, prompts, seeds, {**settings, "base": base.name, "strength": strength})
@@ -119,6 +130,30 @@ def _attached(
     for i, (other, share) in enumerate(more):
         other.attach(base, f"also-{i}", other_base=other_base).strength = share
     return base, adapter
+
+
+def _steering(base, control: str | None, scale: float, data: Path) -> tuple:
+    """How the map steers, and what is told of it with each picture."""
+    from training.base import controlnet
+    from training.maps.steering.protocols import FrozenControlNet
+
+    ref = control or (controlnet.EMBEDDED if base.capabilities.embedded else controlnet.DOWNLOADED)
+    net = controlnet.load(ref, base, data)
+    facts = {"control": net.name, "control_fingerprint": net.fingerprint, "control_scale": scale}
+    return FrozenControlNet(net.module, scale), facts
+
+
+def _from_map(base, steering, labels, size: int | None, prompts: list[str], seeds: list[int], options: dict) -> list:
+    """The pictures that follow the middle square of a map."""
+    from training.maps import geometry
+    from training.maps.steering import drawing
+
+    height, width = labels.shape
+    if height != width:
+        words_for_notes([f"The map is {width} x {height} pixels; its middle square is drawn."])
+    square = geometry.cut_labels(labels, geometry.frame((width, height), size or base.capabilities.size_px))
+    wishes = [drawing.Wish(square, prompt, seed) for prompt in prompts for seed in seeds]
+    return drawing.draw(base, steering, wishes, **options)
 
 
 def _written(out: Path, images: list, prompts: list[str], seeds: list[int], facts: dict) -> list[Path]:

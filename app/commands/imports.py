@@ -40,14 +40,15 @@ def import_lora(
     from app.adapters import imported
 
     if listed:
-        adapters = imported.list_imported(data)
+        adapters, unreadable = imported.list_imported(data), imported.list_unreadable(data)
         rows = [[a.slug, a.name, a.trigger, a.base, f"{a.method}, rank {a.rank}", a.source] for a in adapters]
         words = table(["adapter", "name", "trigger", "base", "kind", "file"], rows) if rows else "Nothing is imported."
-        answer(as_json, {"adapters": [asdict(a) for a in adapters]}, words)
+        words = "\n".join([words, *(f"{u.slug} cannot be used. {u.fault}" for u in unreadable)])
+        answer(as_json, {"adapters": [asdict(a) for a in adapters], "damaged": [asdict(u) for u in unreadable]}, words)
         return
     if rename or remove:
         known = imported.rename(data, *rename) if rename else imported.remove(data, remove)
-        done = f"{rename[0]} is called {known.name} now" if rename else f"Deleted {known.name}"
+        done = f"{rename[0]} is called {known.name} now" if rename else f"Deleted {getattr(known, 'name', known.slug)}"
         answer(as_json, {"renamed" if rename else "deleted": asdict(known)}, f"{done} ({known.slug}).")
         return
     if file is None:

@@ -10,6 +10,8 @@ from app.commands.common import Bars, Data, Json, answer, command, default_data,
 from training.errors import BadInput
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from training.maps.reading import Answers, Reading
 
 app = typer.Typer(no_args_is_help=True, help="Look at, convert, make and compare semantic maps (ADE20K's 150 classes).")
@@ -50,7 +52,7 @@ def inspect(
                 bars.show("maps", i, len(paths), path.name)
                 yield path
 
-        readings = reading.read_all(counted(), _answers(numbers, shared, nearest))
+        readings = reading.read_all(counted(), answers(numbers, shared, nearest))
     documents = [_document(found) for found in readings]
     answer(as_json, documents, "\n\n".join(map(_words, documents)))
 
@@ -70,10 +72,9 @@ def convert(
     as_json: Json = False,
 ) -> None:
     """Write a map, read in whatever way it has, as an index PNG or a palette PNG of the same size."""
-    from training.maps import reading, writing
+    from training.maps import writing
 
-    found = reading.read(_files([file])[0], _answers(numbers, shared, nearest))
-    _stopped(found)
+    found = _usable(file, answers(numbers, shared, nearest))
     path = _free(out or file.with_name(f"{file.stem}-{to}.png"))
     _write(path, writing.encode(found.labels, to))
     notes = [_offered(problem) for problem in found.problems]
@@ -129,8 +130,8 @@ def evaluate(
         compared = compare(
             predicted,
             truth,
-            predicted_answers=_answers(predicted_numbers, shared, nearest),
-            truth_answers=_answers(truth_numbers, shared, nearest),
+            predicted_answers=answers(predicted_numbers, shared, nearest),
+            truth_answers=answers(truth_numbers, shared, nearest),
             progress=lambda done, total: bars.show("maps", done, total),
         )
     scores = compared.agreement.scores()
@@ -147,7 +148,8 @@ def evaluate(
     answer(as_json, scores.to_dict(), "\n".join([*lines, "", table(["class", "IoU"], rows)]))
 
 
-def _answers(numbers: str | None, shared: str | None, nearest: bool) -> "Answers":
+def answers(numbers: str | None, shared: str | None, nearest: bool) -> "Answers":
+    """What the three options said."""
     from training.maps.reading import Answers
 
     return Answers(numbers, shared, nearest)
@@ -169,14 +171,23 @@ def _files(given: list[Path]) -> list[Path]:
     return found
 
 
-def _stopped(found: "Reading") -> None:
-    """Raise what keeps a map from being used, with the option that answers it."""
+def _usable(file: Path, said: "Answers") -> "Reading":
+    """A map that can be used as it is read. Raises BadInput with what stops it and the option that answers it."""
     from training.maps import reading
 
+    found = reading.read(_files([file])[0], said)
     try:
         reading.need(found)
     except BadInput as error:
         raise BadInput(error.message, f"{error.remedy} {OPTION.get(error.field, '')}".strip()) from error
+    return found
+
+
+def read_map(file: Path, said: "Answers") -> "np.ndarray":
+    """The labels of a map for other commands, (H, W) uint8; what is worth knowing goes to stderr. Raises BadInput."""
+    found = _usable(file, said)
+    words_for_notes([_offered(problem) for problem in found.problems])
+    return found.labels
 
 
 def _free(path: Path) -> Path:

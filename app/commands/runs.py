@@ -41,6 +41,7 @@ def list_runs(data: Data = default_data(), as_json: Json = False) -> None:
     lines += [_resume_words(r) for r in runs if r["resume"] and r["state"] == "interrupted"]
     if older := [r["id"] for r in runs if r["older_judges"]]:
         lines.append(f"Scored by older judges: {', '.join(older)}. Make their scores again: delora score RUN")
+    lines += [f"{r['id']}: {fault}" for r in runs for fault in r["faults"]]
     lines += [_damaged_words(found) for found in broken]
     lines += [full] if (full := room.warning(data)) else []
     document = {"runs": runs, "damaged": [_damaged_document(found) for found in broken]}
@@ -55,8 +56,8 @@ def show(run_id: RunId, data: Data = default_data(), as_json: Json = False) -> N
     if found := damaged.look(run):
         answer(as_json, _damaged_document(found), _damaged_words(found))
         return
-    scores = run.scores()
-    document = {**summary(run), "path": str(run.path), "spec": run.spec.model_dump(mode="json"), "scores": scores}
+    document = {**summary(run), "path": str(run.path), "spec": run.spec.model_dump(mode="json")}
+    document["scores"] = _readable_scores(run)
     document["files"] = [str(path) for path in exports(run)]
     answer(as_json, document, _words(run, document))
 
@@ -116,13 +117,24 @@ def summary(run: rundir.Run) -> dict:
         "message": state.message,
         "remedy": state.remedy,
         "resume": f"delora train --resume {run.id}" if state.resumable else None,
+        "faults": [fault.words for fault in damaged.partly(run)],
     }
 
 
 def _scores(run: rundir.Run) -> dict | None:
-    """The run's scores; None also where they cannot be read: the rest of it can."""
+    """The run's scores, by whichever judges; None also where they cannot be read: the rest of it can."""
     with contextlib.suppress(StudioError):
         return run.scores()
+    return None
+
+
+def _readable_scores(run: rundir.Run) -> dict | None:
+    """The run's scores by today's judges; None where there are none, or they cannot be read."""
+    from evaluation import scorebook
+
+    with contextlib.suppress(StudioError):
+        if book := scorebook.read(run):
+            return book.to_dict(run.spec.name)
     return None
 
 
@@ -161,6 +173,7 @@ def _words(run: rundir.Run, document: dict) -> str:
         f"{spec.adapter.method} on {spec.base}; write '{spec.subject}' in prompts.",
         f"Folder: {run.path}",
     ]
+    lines += [f"Cannot be read: {fault}" for fault in document["faults"]]
     if state.resumable:
         lines.append(f"Resume: delora train --resume {run.id}")
     if document["older_judges"]:

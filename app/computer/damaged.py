@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.adapters.exporting import finished_files
+from app.adapters import records
+from app.adapters.exporting import MADE, finished_files, read_record
+from evaluation import scorebook
 from training import jsonfile
-from training.errors import StudioError
+from training.errors import BadInput, StudioError, from_os_error
 from training.runs.run import Run
+from training.spec import tidy_name
 
+NEEDLESS = ("name.txt", "scores.json", "adapter/export.json", "adapter/made.json", "events.jsonl", "log.txt")
+SHOWN_BYTES = 2000
 LOST_HISTORY = "Its history (events.jsonl) is missing: curves and times are gone, the rest is as it was."
-UNREADABLE_SCORES = "Its scores.json cannot be read."
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A file that a run can do without and that cannot be read. file: its place in the run's folder. words: what is
+    wrong and what to do, naming it.
+    """
+
+    file: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -65,16 +81,78 @@ def look(run: Run) -> Damaged | None:
     )
 
 
+def partly(run: Run) -> list[Fault]:
+    """The files of a run that can be opened which cannot be read themselves: the rest goes on without them."""
+    return [found for file in NEEDLESS if (found := fault(run, file))]
+
+
+def fault(run: Run, file: str) -> Fault | None:
+    """What is wrong with one of them; None where it can be read, or is not there."""
+    error = _error(_readers(run)[file])
+    if error is None:
+        return None
+    told = str(error).replace(f"{run.path}/", "")
+    return Fault(file, told if Path(file).name in told else f"{file}: {told}")
+
+
+def content(run: Run, file: str) -> str:
+    """The first bytes of a file of NEEDLESS, as text with everything else escaped. Raises BadInput for other files."""
+    if file not in NEEDLESS:
+        raise BadInput(f"{file[:80]!r} is no file that can be shown here.", "", "file")
+    try:
+        with jsonfile.open_regular(run.path / file) as opened:
+            data = opened.read(SHOWN_BYTES)
+    except OSError as error:
+        return f"({error.strerror or error})"
+    return data.decode("utf-8", "backslashreplace")
+
+
+def put_aside(run: Run, file: str) -> None:
+    """Give a file of NEEDLESS another name, so that the run is as if it had none; nothing is lost.
+
+    Raises BadInput for another file, or one that can be read; and as `from_os_error`.
+    """
+    if file not in [fault.file for fault in partly(run)]:
+        raise BadInput(f"{file[:80]!r} can be read, or is no file that can be put aside here.", "", "file")
+    try:
+        jsonfile.put_aside(run.path / file)
+    except OSError as error:
+        raise from_os_error(error, run.path / file) from error
+
+
+def _readers(run: Run) -> dict[str, Callable[[], Any]]:
+    adapter = run.path / "adapter"
+    return {
+        "name.txt": run.renamed_to,
+        "scores.json": lambda: scorebook.read(run),
+        "adapter/export.json": lambda: read_record(run),
+        "adapter/made.json": lambda: records.read_made(adapter / MADE),
+        "events.jsonl": lambda: _regular(run.path / "events.jsonl"),
+        "log.txt": lambda: _regular(run.path / "log.txt"),
+    }
+
+
+def _regular(path: Path) -> None:
+    """Raises BadInput where something lies at `path` that is no file to be read."""
+    try:
+        jsonfile.open_regular(path).close()
+    except OSError as error:
+        if os.path.exists(path):
+            what = "a folder" if isinstance(error, IsADirectoryError) else error.strerror
+            raise BadInput(f"{path} cannot be read: {what}.", "Move it away.") from error
+
+
 def name(run: Run) -> str:
     """What to call a run, whatever of it can be read."""
-    try:
-        return run.name
-    except StudioError:
-        pass
-    try:  # a newer version's settings say a name as well
-        return str(jsonfile.read(run.path / "spec.json").get("name") or run.id)
-    except StudioError:
-        return run.id
+    for read in (run.renamed_to, lambda: run.spec.name, lambda: _name_of_a_newer_version(run)):
+        with contextlib.suppress(StudioError):
+            if found := read():
+                return found
+    return run.id
+
+
+def _name_of_a_newer_version(run: Run) -> str:
+    return tidy_name(str(jsonfile.read(run.path / "spec.json").get("name", "")))
 
 
 def adapter_file(run: Run, step: int) -> Path:

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.work import launch
-from training import atomic, room
+from training import atomic, jsonfile, room
 from training.base import catalog
 from training.errors import BadInput, StudioError
-from training.runs.states import is_process, started_at, this_process
+from training.jsonfile import Count, Moment
+from training.runs.states import Pid, is_process, started_at, this_process
 
 TELL_SECONDS = 0.5
 
@@ -38,11 +39,8 @@ class Download:
 
 def read(data: Path, name: str) -> Download:
     """What the last download of a model said, and whether it goes on."""
-    try:
-        said = json.loads(_path(data, name).read_text("utf-8"))
-    except (OSError, ValueError):
-        return Download()
-    return Download(is_process(said["pid"], said["pid_started"]), said["done"], said["total"], said["words"])
+    said = _read(data, name)
+    return Download(is_process(said.pid, said.pid_started), said.done, said.total, said.words) if said else Download()
 
 
 def start(data: Path, name: str) -> None:
@@ -64,13 +62,10 @@ def start(data: Path, name: str) -> None:
 
 def stop(data: Path, name: str) -> None:
     """Stop a download; its parts stay for the next time."""
-    try:
-        said = json.loads(_path(data, name).read_text("utf-8"))
-    except (OSError, ValueError):
-        return
-    if is_process(said["pid"], said["pid_started"]):
+    said = _read(data, name)
+    if said and is_process(said.pid, said.pid_started):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(said["pid"], signal.SIGTERM)
+            os.kill(said.pid, signal.SIGTERM)
     for job in list(_children):
         if job.poll() is not None:
             _children.remove(job)
@@ -101,6 +96,24 @@ def main(data: Path, name: str) -> int:
 
 
 _children: list[subprocess.Popen] = []  # waited for when looked at, so that an ended one is no zombie
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a download writes of itself."""
+
+    pid: Pid
+    pid_started: Moment | None
+    done: Count
+    total: Count
+    words: str
+
+
+def _read(data: Path, name: str) -> _Said | None:
+    try:
+        return jsonfile.load(_path(data, name), _Said)
+    except BadInput:  # none was begun, or it is damaged: Download begins it anew
+        return None
 
 
 def _tell(data: Path, name: str, done: int, total: int, words: str, who: dict | None = None) -> None:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from app import words
 from app.work.job import phase_seconds
 from training import jsonfile
 from training.errors import StudioError
+from training.jsonfile import Figure
 from training.runs.run import Run
 from training.runs.rundir import list_runs
 from training.spec import RunSpec
@@ -32,6 +35,31 @@ class Expectation:
     memory_mb: float | None
     runs: int
     words: str
+
+
+class _Adapter(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    method: str = ""
+
+
+class _Spec(BaseModel):
+    """What tells like runs. Strict, so that the plain values are as good as these."""
+
+    model_config = ConfigDict(strict=True)
+
+    base: str | None = None
+    batch_size: int | None = None
+    gradient_accumulation: int | None = None
+    resolution: int | None = None
+    gradient_checkpointing: bool | None = None
+    mixed_precision: str | None = None
+    prior_weight: Figure = 0
+    class_pictures: int = 0
+    class_prompt: str | None = None
+    class_steps: int | None = None
+    adapter: _Adapter = _Adapter()
+    sample: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -78,12 +106,15 @@ def expectation(data: Path, spec: RunSpec) -> Expectation:
 
 
 def _begun(data: Path) -> list[tuple[Run, dict[str, Any]]]:
-    """The newest runs that began, with their specs as plain values: reading a thousand specs strictly takes seconds."""
+    """The newest runs that began, with their specs as plain values: validating a thousand takes seconds."""
     found = []
     for run in list_runs(data)[:RUNS_LOOKED_AT]:
         try:
             if (run.path / "events.jsonl").stat().st_size:
-                found.append((run, jsonfile.read(run.path / "spec.json")))
+                path = run.path / "spec.json"
+                values = jsonfile.read(path)
+                jsonfile.check(path, values, _Spec)
+                found.append((run, values))
         except (OSError, StudioError):  # not begun, deleted in this moment, or damaged
             continue
     return found
@@ -114,7 +145,7 @@ def _record(path: Path, changed: float, size: int) -> Record | None:
     changed, size: of its events, so that a longer run is read anew.
     """
     run = Run(path)
-    steps = run.events("step")
+    steps = [event for event in run.events("step") if event.get("seconds") and event.get("memory_mb")]
     if len(steps) < 2:
         return None
     try:

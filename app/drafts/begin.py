@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from app.drafts.problem import Problem, problem_of
 from app.drafts.store import Draft, changing, successor, write
 from app.work.engines import Engine, Need
 from app.work.engines.local import gpu_count
-from training import atomic, presets
+from training import atomic, jsonfile, presets
 from training.base import models
 from training.base.capabilities import Capabilities
 from training.errors import BadInput, MissingModel, from_os_error
@@ -28,6 +29,7 @@ from training.subject import intake
 STAND_INS = {"name": "it", "class_word": "thing"}  # for what is not given yet, while all else is looked at
 PLACE = "in the snow"
 LARGE_NUMBERS = 200_000_000  # of a base model's weights: the built-in one has 29 million, Stable Diffusion a billion
+RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,100}")  # as `rundir.new_id` makes them
 BEGUN_KEPT = 50  # keys of drafts that became runs: open tabs may still press Start on the newest ones
 
 
@@ -92,7 +94,7 @@ def begin(data: Path, draft: Draft, engine: Engine | None = None) -> Run:
         begun = now.folder / "begun"
         begun.mkdir(exist_ok=True)
         record = begun / (draft.key if draft.key.isalnum() else "none")  # a browser may have sent it
-        run_id = record.read_text("utf-8") if record.is_file() else rundir.new_id(now.name)
+        run_id = _begun(record) or rundir.new_id(now.name)
         run = Run(data / "runs" / run_id)
         if not run.path.is_dir():
             if now.key != draft.key:
@@ -105,6 +107,15 @@ def begin(data: Path, draft: Draft, engine: Engine | None = None) -> Run:
         for old in sorted(begun.iterdir(), key=lambda path: path.stat().st_mtime)[:-BEGUN_KEPT]:
             old.unlink(missing_ok=True)
         return run
+
+
+def _begun(record: Path) -> str:
+    """The id of the run that was begun of a draft, "" where none was, or nobody can tell any more."""
+    try:
+        run_id = jsonfile.read_text(record, most=200)
+    except BadInput:
+        return ""
+    return run_id if RUN_ID.fullmatch(run_id) else ""
 
 
 def prompt_words(draft: Draft, caps: Capabilities | None) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from training.errors import BadInput
 from training.subject import intake, photographs, pictures
@@ -36,9 +36,9 @@ class DraftPicture(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: str
+    id: str = Field(pattern=r"^[0-9a-f]{1,32}$")
     name: str
-    crop: float = 0.5
+    crop: float = Field(0.5, ge=0, le=1, allow_inf_nan=False)
     shape: Literal["wide", "tall", "square"] = "wide"
     notes: tuple[str, ...] = ()
     kind: str = "good"

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
+import os
+import re
 import secrets
 import shutil
 import time
@@ -23,14 +24,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.drafts import pictures as draftpictures
 from app.drafts.pictures import DraftPicture
-from training import atomic
+from training import atomic, jsonfile
 from training.adapterspec import METHODS
 from training.base import models
-from training.errors import DiskFull, StudioError, from_os_error
+from training.errors import BadInput, DiskFull, StudioError, from_os_error
+from training.jsonfile import Count
 from training.presets import Effort
 from training.subject import intake
 
 KEPT = ("base", "base_px", "effort", "method")  # what a new draft takes over from the one before
+PICTURE = re.compile(r"[0-9a-f]{1,32}")  # the id of a picture, which names its files
 LEFT_SECONDS = 3600  # after which what a killed process left half done is removed
 
 
@@ -59,8 +62,8 @@ class Draft(BaseModel):
     method: Literal[METHODS] = "delora"
     settings: dict[str, Any] = {}
     parent: str | None = None
-    start_step: int | None = None
-    base_px: int = 0
+    start_step: Count | None = None
+    base_px: Count = 0
     pressed: bool = False
 
     @property
@@ -120,7 +123,7 @@ def write(draft: Draft) -> Draft:
         raise from_os_error(error, draft.folder / "draft.json") from error
     ids = {picture.id for picture in draft.pictures}
     for path in [*(draft.folder / "pictures").iterdir(), *(draft.folder / "thumbnails").iterdir()]:
-        if path.stem.partition("-")[0] not in ids:
+        if path.stem.partition("-")[0] not in ids and not path.is_dir():
             path.unlink(missing_ok=True)
     for path in draft.folder.glob(f".*{atomic.PART}"):
         if path.is_dir() and time.time() - path.stat().st_mtime > LEFT_SECONDS:
@@ -151,8 +154,12 @@ def looked_over(draft: Draft) -> Draft:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     try:
-        for name in ("pictures", "thumbnails"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+        for part in (folder, folder / "pictures", folder / "thumbnails"):
+            if os.path.lexists(part) and not part.is_dir():  # whatever it is, it keeps every draft from being made
+                jsonfile.put_aside(part)
+            part.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(folder / ".lock") and not (folder / ".lock").is_file():
+            jsonfile.put_aside(folder / ".lock")
         (folder / ".lock").touch()
     except OSError as error:
         raise from_os_error(error, folder) from error
@@ -162,12 +169,13 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _read(folder: Path, user: str) -> Draft:
     path = folder / "draft.json"
-    try:
-        return Draft(**json.loads(path.read_text("utf-8")), folder=folder, user=user)
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return write(Draft(folder=folder, user=user))
-    except (ValueError, TypeError):  # no JSON, or not of this version
-        path.rename(folder / f"damaged-{time.time():.0f}.json")
-    there = sorted((folder / "pictures").glob("[0-9a-f]*.png"))
+    try:
+        values = jsonfile.read(path)
+        return jsonfile.check(path, {**values, "folder": folder, "user": user}, Draft)
+    except BadInput:  # no JSON, or not of this version
+        jsonfile.put_aside(path)
+    there = sorted(path for path in (folder / "pictures").glob("*.png") if PICTURE.fullmatch(path.stem))
     found = tuple(DraftPicture(id=path.stem, name=f"picture {i + 1}") for i, path in enumerate(there))
-    return write(looked_over(Draft(folder=folder, user=user, pictures=found)))
+    return write(looked_over(Draft(folder=folder, user=user, pictures=found[: intake.MOST_PICTURES])))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from app.orders.order import STAMP, Order
 from app.orders.request import DrawRequest, complete, parse_request
-from training import room
+from training import jsonfile, room
 from training.errors import BadInput
 
 __all__ = ["DrawRequest", "Drawing", "create", "list_drawings", "open_drawing", "parse_request"]
@@ -37,7 +37,7 @@ class Drawing(Order):
 
     def request(self) -> DrawRequest:
         """What was asked for. Raises BadInput where request.json is missing or damaged."""
-        return parse_request(self.read(self.path / "request.json"))
+        return jsonfile.load(self.path / "request.json", DrawRequest, self.AGAIN)
 
     def pictures(self) -> list[Path]:
         """The pictures asked for that are finished, in the order of their seeds."""
@@ -67,9 +67,9 @@ def create(data: Path, request: DrawRequest) -> Drawing:
 
 
 def open_drawing(data: Path, drawing_id: str) -> Drawing:
-    """The drawing of that id. Raises BadInput where there is none."""
+    """The drawing of that id, damaged or not. Raises BadInput where there is none."""
     path = Path(data) / "drawings" / drawing_id
-    if not ID.fullmatch(drawing_id) or not (path / "state.json").is_file():
+    if not ID.fullmatch(drawing_id) or not path.is_dir():
         raise BadInput(f"There is no drawing {drawing_id!r}.", f"Only the newest {Drawing.KEEP} are kept.", "drawing")
     return Drawing(path)
 

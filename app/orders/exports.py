@@ -15,14 +15,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 import assets
-from app.adapters.exporting import file_name, read_record
+from app.adapters.exporting import file_name, readable_record
 from app.adapters.formats import FORMATS, exact_formats
 from app.adapters.saves import best_step, check_step
 from app.orders.order import Order
-from training import room
+from training import jsonfile, room
 from training.base import modelfolder, models
 from training.base.capabilities import Capabilities, from_configs
 from training.errors import BadInput
+from training.jsonfile import FileName
 from training.runs.run import Run
 from training.spec import RunSpec
 from training.step import fitting
@@ -39,7 +40,7 @@ class ExportRequest(BaseModel):
     run: str
     step: int = Field(ge=1)
     kind: Literal[FORMATS]
-    name: str
+    name: FileName
 
 
 class Export(Order):
@@ -111,7 +112,7 @@ def step_of(run: Run) -> int:
 
     Raises BadInput where nothing is saved.
     """
-    record, saved = read_record(run), run.checkpoints()
+    record, saved = readable_record(run), run.checkpoints()
     return record["step"] if record and record["step"] in saved else best_step(run)
 
 
@@ -167,10 +168,7 @@ def _complete(data: Path, run: Run, kind: str, step: int) -> ExportRequest:
 
 @functools.lru_cache(maxsize=4 * Export.KEEP)
 def _read(path: Path) -> ExportRequest:
-    try:
-        return ExportRequest(**Export(path).read(path / "request.json"))
-    except ValueError as error:
-        raise BadInput(f"{path / 'request.json'} is damaged.", Export.AGAIN) from error
+    return jsonfile.load(path / "request.json", ExportRequest, Export.AGAIN)
 
 
 @functools.cache

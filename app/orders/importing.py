@@ -15,7 +15,7 @@ from app.adapters import imported
 from app.adapters.imported import LONGEST_TRIGGER, ImportedAdapter
 from app.adapters.names import slug
 from app.orders.order import Order
-from training import room
+from training import jsonfile, room
 from training.errors import BadInput
 from training.spec import LONGEST_NAME, explain
 
@@ -49,10 +49,7 @@ class Import(Order):
 
     def request(self) -> ImportRequest:
         """What was asked for. Raises BadInput where request.json is missing or damaged."""
-        try:
-            return ImportRequest(**self.read(self.path / "request.json"))
-        except ValueError as error:
-            raise BadInput(f"{self.path / 'request.json'} is damaged.", self.AGAIN) from error
+        return jsonfile.load(self.path / "request.json", ImportRequest, self.AGAIN)
 
 
 def create(data: Path, files: Sequence[Path], **settings) -> Import:
@@ -79,7 +76,7 @@ def create(data: Path, files: Sequence[Path], **settings) -> Import:
     room.check(data, 2 * sum(file.stat().st_size for file in files), "this import")  # the copy, and what it becomes
     with Import.alone(data):
         for order in Import.all(data):
-            if order.is_open and order.request() == request:
+            if order.is_open and not order.fault() and order.request() == request:
                 return order
         return Import.make(data, request, files={_name(request): weights[0], **{file.name: file for file in others}})
 

@@ -12,10 +12,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from app.adapters import records
 from app.adapters.exporting import MADE, export
 from app.adapters.formats import CHECKED
 from app.orders.exports import ExportRequest
 from training import atomic
+from training.errors import BadInput
 from training.runs.rundir import run_by_id
 
 BESIDE = ".making-"
@@ -59,10 +61,10 @@ def make(data: Path, request: ExportRequest, tell: Callable[[str], None]) -> Non
 
 
 def read(folder: Path) -> list[dict]:
-    """What made.json in an adapter folder lists: kind, name, step, trigger, error and check of each file."""
+    """What made.json in an adapter folder lists, see `app.adapters.records.read_made`; [] of a damaged one."""
     try:
-        return json.loads((folder / MADE).read_text("utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return records.read_made(folder / MADE)
+    except BadInput:
         return []
 
 

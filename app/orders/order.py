@@ -12,20 +12,20 @@ What there is to order is a class each: `app.orders.drawings`, `app.orders.expor
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from training import atomic
+from training import atomic, jsonfile
 from training.errors import BadInput, StudioError, from_os_error
+from training.jsonfile import Count, Moment
 from training.runs.statefolder import StateFolder
-from training.runs.states import is_process
+from training.runs.states import Pid, is_process
 
 MOVES = {
     "queued": {"waiting", "drawing", "writing", "failed", "stopped"},
@@ -51,19 +51,19 @@ class OrderState(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: Name = "queued"
-    done: float = 0
-    total: int
+    done: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)] = 0
+    total: Count
     waits_for: str = ""
     message: str = ""
     remedy: str = ""
     field: str | None = None
     made: str = ""
-    pid: int | None = None
-    pid_started: float | None = None
-    created: float
-    began: float | None = None
-    heartbeat: float | None = None
-    updated: float
+    pid: Pid | None = None
+    pid_started: Moment | None = None
+    created: Moment
+    began: Moment | None = None
+    heartbeat: Moment | None = None
+    updated: Moment
 
     @property
     def ended(self) -> bool:
@@ -90,13 +90,13 @@ class Order(StateFolder):
     AGAIN: ClassVar[str]
     SMALLER: ClassVar[str]
 
+    def request(self) -> BaseModel:
+        """What was asked for. Raises BadInput where request.json is missing or damaged."""
+        raise NotImplementedError
+
     def state(self) -> OrderState:
         """Where it stands. Raises BadInput where state.json is missing or damaged."""
-        path = self.path / "state.json"
-        try:
-            return OrderState(**self.read(path))
-        except ValueError as error:
-            raise BadInput(f"{path} is damaged.", self.AGAIN) from error
+        return jsonfile.load(self.path / "state.json", OrderState, self.AGAIN)
 
     @property
     def is_open(self) -> bool:
@@ -123,13 +123,22 @@ class Order(StateFolder):
             self.write_state(moved)
             return moved
 
-    def read(self, path: Path) -> dict[str, Any]:
-        """A JSON file of the folder. Raises BadInput where it is missing or damaged."""
+    def fault(self) -> str:
+        """What of it cannot be read, naming the file; "" where all of it can."""
         try:
-            values = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{path} is missing or damaged.", self.AGAIN) from error
-        return values if isinstance(values, dict) else {}
+            self.state(), self.request()
+        except BadInput as error:
+            return error.message.replace(f"{self.path}/", "")
+        return ""
+
+    def delete(self) -> None:
+        """Remove it with all that it made. Raises BadInput for one that has not ended, unless it is damaged."""
+        if self.is_open and not self.fault():
+            raise BadInput(f"{self.id} has not ended.", "Stop it first.")
+        try:
+            atomic.remove_folder(self.path)
+        except OSError as error:
+            raise from_os_error(error, self.path) from error
 
     @classmethod
     def folder(cls, data: Path) -> Path:
@@ -171,10 +180,10 @@ class Order(StateFolder):
 
     @classmethod
     def all(cls, data: Path) -> list[Self]:
-        """All orders of this kind, newest first."""
+        """All orders of this kind, newest first, damaged ones among them."""
         folder = cls.folder(data)
-        paths = sorted(folder.glob(f"{cls.KIND}-*/state.json"), reverse=True) if folder.is_dir() else []
-        return [cls(path.parent) for path in paths]
+        paths = sorted(folder.glob(f"{cls.KIND}-*"), reverse=True) if folder.is_dir() else []
+        return [cls(path) for path in paths if path.is_dir()]
 
     @classmethod
     def prune(cls, data: Path, keep: int | None = None) -> list[str]:

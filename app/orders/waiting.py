@@ -43,10 +43,11 @@ def seconds_to_save(recent: list[dict], save_every: int, steps: int, now: float 
         now: seconds since 1970.
     """
     now = time.time() if now is None else now
-    made = [event for event in recent if event["kind"] == "step"][-STEPS:]
+    recent = [event for event in recent if event.get("time") is not None]
+    made = [event for event in recent if event.get("kind") == "step" and event.get("seconds") is not None][-STEPS:]
     if not made:
         return None
-    phases = [event for event in recent if event["kind"] == "phase"]
+    phases = [event for event in recent if event.get("kind") == "phase"]
     begun, cost = None, 0.0  # when the drawing of a save began; how long drawing and scoring one took
     for event in phases:
         if event["phase"] == "draw":
@@ -62,12 +63,12 @@ def seconds_to_save(recent: list[dict], save_every: int, steps: int, now: float 
 
 def _tail(run: Run) -> list[dict]:
     path = run.path / "events.jsonl"
-    size = path.stat().st_size if path.exists() else 0
+    size = path.stat().st_size if path.is_file() else 0
     return events.read_from(path, max(0, size - TAIL_BYTES))[0]
 
 
 def _phase(recent: list[dict]) -> str:
-    return next((event["phase"] for event in reversed(recent) if event["kind"] == "phase"), "")
+    return next((event["phase"] for event in reversed(recent) if event.get("kind") == "phase"), "")
 
 
 def _about(seconds: float) -> str:

@@ -18,9 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from training.errors import Stopped
+from pydantic_core import from_json
+
+from training import jsonfile
+from training.errors import BadInput, Stopped
+from training.jsonfile import Moment
+from training.runs.states import Pid
 
 LOOK_SECONDS = 0.2
+SIGNED_LETTERS = 10_000  # longer than any holder signs
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,8 @@ class Holder:
     """Who holds the device: in words, its process, since when (seconds since 1970), and the run it trains or ""."""
 
     who: str = "another program"
-    pid: int | None = None
-    since: float | None = None
+    pid: Pid | None = None
+    since: Moment | None = None
     run: str = ""
 
 
@@ -47,7 +53,7 @@ class Lease:
 
     def wanted(self) -> bool:
         """Whether somebody waits for the device."""
-        with (self.folder / "device.line").open("a") as line:
+        with _lock_file(self.folder / "device.line") as line:
             return not _try(line)
 
     def hand_over(self, ask: Callable[[str], None] | None = None) -> bool:
@@ -62,10 +68,10 @@ class Lease:
         return True
 
     def _acquire(self, ask: Callable[[str], None] | None) -> None:
-        with (self.folder / "device.line").open("a+") as line:
+        with _lock_file(self.folder / "device.line") as line:
             self._wait(line, ask)
             self._sign(line)
-            file = (self.folder / "device.lock").open("a+")
+            file = _lock_file(self.folder / "device.lock")
             try:
                 self._wait(file, ask)
             except BaseException:
@@ -110,7 +116,7 @@ def owner(data: Path, who: str, ask: Callable[[str], None] | None = None, run: s
     lease.folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         if run:
-            lease._wait(held.enter_context((lease.folder / "device.training").open("a+")), ask)
+            lease._wait(held.enter_context(_lock_file(lease.folder / "device.training")), ask)
         lease._acquire(ask)
         try:
             yield lease
@@ -123,7 +129,7 @@ def present(data: Path) -> Holder | None:
     try:
         with (Path(data) / "queue" / "device.lock").open("r") as file:
             return None if _try(file, fcntl.LOCK_SH) else _read(file)
-    except FileNotFoundError:
+    except OSError:  # not there, or something else that has its name: nobody can hold that
         return None
 
 
@@ -143,12 +149,19 @@ def stop_if(asked: Callable[[], bool]) -> Callable[[str], None]:
     return ask
 
 
+def _lock_file(path: Path) -> IO[str]:
+    """A lock file, open; anything else that has its name is put aside."""
+    if os.path.lexists(path) and not path.is_file():
+        jsonfile.put_aside(path)
+    return path.open("a+")
+
+
 def _read(file: IO[str]) -> Holder:
     """Who signed an open lock file; a Holder without a process where that is just being written."""
     file.seek(0)
     try:
-        return Holder(**json.loads(file.read()))
-    except (ValueError, TypeError):
+        return jsonfile.check(Path(file.name), from_json(file.read(SIGNED_LETTERS)), Holder)
+    except (BadInput, ValueError):  # ValueError: no text, or no JSON
         return Holder()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.work import attempts, workerfile
-from training import room
+from training import jsonfile, room
 from training.errors import BadInput, StudioError
 from training.runs import endings, shortage
 from training.runs.run import Run
@@ -21,6 +21,7 @@ GUARD = "the worker ended, and its guard ended the training"
 FORCED = "it was ended by force"
 SILENT_SECONDS = 15.0  # without a heartbeat for this long, a process nobody can see is dead
 ENDED_BY_ITSELF = re.compile(r"ended with code \d+")  # as the guard says it
+TAIL_BYTES = 1 << 16  # of a log
 WITH_THE_APP = "Stopped with the app."
 
 
@@ -111,7 +112,7 @@ def _repeats(run: Run, step: int) -> str:
     again = step - (run.latest_checkpoint() or 0)
     if again <= 0:
         return "Resume goes on from there; on this machine the result is the same as without the break."
-    seconds = again * _last_step(run).get("seconds", 0.0)
+    seconds = again * (_last_step(run).get("seconds") or 0.0)
     about = f", about {seconds:.0f} s" if seconds >= 1 else ""
     steps = "1 step" if again == 1 else f"{again} steps"
     return f"Resume repeats {steps}{about}; on this machine the result is the same as without the break."
@@ -124,8 +125,8 @@ def _last_step(run: Run) -> dict:
 def last_line(path: Path, start: int = 0) -> str:
     """The last line of a log, from byte `start` on, that says something; "" where there is none."""
     try:
-        with path.open("rb") as file:
-            file.seek(start)
+        with jsonfile.open_regular(path) as file:
+            file.seek(max(start, file.seek(0, os.SEEK_END) - TAIL_BYTES))
             lines = file.read().decode("utf-8", errors="replace").splitlines()
     except OSError:
         return ""

@@ -5,11 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from training import atomic
-from training.errors import disk_full
+from training import atomic, jsonfile
+from training.errors import BadInput, disk_full
+from training.jsonfile import Moment
 from training.runs.states import is_process, started_at
+
+
+@dataclass(frozen=True)
+class _App:
+    """What the file of an app says: when its process began."""
+
+    began: Moment | None
 
 
 def join(data: Path) -> None:
@@ -47,8 +56,8 @@ def others(data: Path) -> list[int]:
 def _apps(data: Path) -> list[int]:
     found = []
     for path in _folder(data).glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            if is_process(int(path.name), json.loads(path.read_text())["began"]):
+        with contextlib.suppress(BadInput, ValueError):  # removed in this moment, or not ours
+            if is_process(int(path.name), jsonfile.load(path, _App).began):
                 found.append(int(path.name))
     return found
 

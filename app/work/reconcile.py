@@ -7,6 +7,7 @@ state machine, and a job put back twice has one name.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -87,6 +88,13 @@ class Reconciler:
                 found.append(run)
         return found
 
+    def _looked_at(self, run: Run, jobs: dict[str, Status]) -> Finding | None:
+        """`_compare`; a folder that cannot be written, or with something else in a file's place, keeps no other up."""
+        try:
+            return self._compare(run, jobs)
+        except (StudioError, OSError) as error:
+            return Finding(run.id, "unknown", f"Run {run.id} is left as it is: {error}")
+
     def _compare(self, run: Run, jobs: dict[str, Status]) -> Finding | None:
         state = _state(run)
         if state is None:
@@ -117,7 +125,8 @@ class Reconciler:
 
     def _at_work(self, run: Run, state: RunState, known: bool) -> Finding | None:
         """A run that says it is at work, of which the engine knows no living job."""
-        if state.alive:
+        stood_in = state.name == "starting" and state.pid == os.getpid()  # we did, for a job that never began
+        if state.alive and not stood_in:
             return Finding(run.id, "adopted", f"Run {run.id} is at work in process {state.pid}, outside the queue.")
         if not known and self._silent(run, state) < SILENT_SECONDS:  # perhaps at work on another computer
             words = (

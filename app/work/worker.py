@@ -161,6 +161,8 @@ class Worker:
             else:
                 run.set_state("starting", heartbeat=time.time(), **this_process())
                 self._mind(run, attempt)
+        except StudioError as error:  # deleted in this moment, or it cannot be written: the next look comes back to it
+            log.info("Job %s is left as it is: %s", name, error)
         finally:
             self._minded.discard(name)
 
@@ -181,11 +183,13 @@ class Worker:
         record = self.engine.records.open(name, "train", job.guard.pid, job.group)
         how = job.wait()
         why = how if how and run.newest_attempt() < attempt else outcome.NO_WORD
-        state = outcome.settle(run, attempt, why, out_of_memory=job.out_of_memory, said=log_bytes)
-        if name in self._left and state.name == "stopped" and attempts.still_ours(run, attempt):
-            state = run.set_state(message=f"{outcome.WITH_THE_APP} {endings.saved_words(run)}")
-        self.engine.records.close(record, how)
-        log.info("Job %s %s; the run is %s. %s", name, how, state.name, state.message)
+        try:
+            state = outcome.settle(run, attempt, why, out_of_memory=job.out_of_memory, said=log_bytes)
+            if name in self._left and state.name == "stopped" and attempts.still_ours(run, attempt):
+                state = run.set_state(message=f"{outcome.WITH_THE_APP} {endings.saved_words(run)}")
+            log.info("Job %s %s; the run is %s. %s", name, how, state.name, state.message)
+        finally:
+            self.engine.records.close(record, how)
 
     # The end
 

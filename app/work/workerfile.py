@@ -8,12 +8,13 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from training import atomic
+from training import atomic, jsonfile
 from training.errors import BadInput
-from training.runs.states import started_at
+from training.jsonfile import Moment
+from training.runs.states import Pid, started_at
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,18 @@ class WorkerState:
     node: str = ""
     since: float | None = None
     heartbeat: float | None = None
+    by_app: bool = False
+    ended: bool = False
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What worker.json says."""
+
+    pid: Pid | None = None
+    node: str = ""
+    since: Moment | None = None
+    heartbeat: Moment | None = None
     by_app: bool = False
     ended: bool = False
 
@@ -64,18 +77,17 @@ def held(data: Path) -> bool:
             return False
     except BlockingIOError:
         return True
-    except FileNotFoundError:
+    except OSError:  # not there, or something else that has its name: nobody can hold that
         return False
 
 
 def read(data: Path) -> WorkerState:
     """What the worker of a data folder last said, and whether it is still there."""
     try:
-        said = json.loads(_path(data).read_text("utf-8"))
-    except (OSError, ValueError):
-        said = {}
-    known = {field.name: said[field.name] for field in fields(WorkerState) if field.name in said}
-    return WorkerState(**known | {"working": held(data)})
+        said = jsonfile.load(_path(data), _Said)
+    except BadInput:
+        said = _Said()
+    return WorkerState(held(data), **asdict(said))
 
 
 def write(data: Path, node: str, since: float, *, by_app: bool = False, ended: bool = False) -> None:

@@ -8,12 +8,14 @@ import pytest
 from evaluation.scorebook import OtherJudges, ScoreBook
 from evaluation.scores import Scores
 from evaluation.strangeness import STRANGE
+from training.errors import BadInput
 
 
 def made(dino, clip_i=0.5, thing=0.2, clean=1.0):
     """Scores of two pictures."""
     means = {"dino": dino, "clip_i": clip_i, "clip_t": 0.3, "place": 0.1, "thing": thing, "clean": clean}
-    judges = {"dino": {"name": "d"}, "clip": {"name": "c"}}
+    judge = {"ref": "toy", "name": "toy", "preprocessing": "none", "sha256": "0"}
+    judges = {"dino": judge, "clip": judge}
     return Scores(
         **means, dino_stderr=0.01, pictures=2, per_image={k: [v, v] for k, v in means.items()}, encoders=judges
     )
@@ -66,3 +68,31 @@ def test_judges_that_know_nothing_of_what_the_base_model_draws_tell_nothing():
 def test_another_versions_file_is_told_as_made_by_other_judges(version, which):
     with pytest.raises(OtherJudges, match=f"made by {which} judges"):
         ScoreBook.from_dict({"version": version})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(base=[]),
+        lambda d: d.update(saves={"200": {}}),
+        lambda d: d.update(saves={"two": d["base"]}),
+        lambda d: d.update(seeds="0"),
+        lambda d: d.update(real={"dino": None, "clip_i": 1}),
+        lambda d: d["base"].update(dino="much"),
+        lambda d: d["base"].update(dino=1e300),
+        lambda d: d["base"].update(encoders={"dino": {}}),
+        lambda d: d.pop("note"),
+        lambda d: d.update(strangeness="much"),
+    ],
+)
+def test_a_damaged_file_is_told_and_raises_nothing_else(change):
+    document = json.loads(json.dumps(BOOK.with_save(200, made(0.7)).to_dict("Biscuit")))
+    change(document)
+    with pytest.raises(BadInput, match="scores.json is damaged"):
+        ScoreBook.from_dict(document)
+
+
+def test_what_a_later_hand_added_is_left_aside():
+    document = BOOK.with_save(200, made(0.7)).to_dict("Biscuit")
+    more = {**document, "mood": "good", "base": {**document["base"], "mood": 1}}
+    assert ScoreBook.from_dict(more) == ScoreBook.from_dict(document)

@@ -8,6 +8,7 @@ import torch
 import delora
 from training import sample
 from training.errors import BadInput, Stopped
+from training.spec import RunSpec
 from training.subject import priors
 
 PROMPTS = ("a dog in the snow", "a cat on the beach")
@@ -158,3 +159,21 @@ def test_the_latents_of_class_pictures_are_kept_beside_them(tiny_base, tiny_fold
     monkeypatch.setattr(priors.codec, "encode_pictures", lambda *_: pytest.fail("encoded again"))
     again = priors.class_moments(tiny_base, paths[:3], 32, False)
     assert torch.equal(again.mean, first.mean[:3]) and torch.equal(again.std, first.std[:3])
+
+
+def test_damaged_class_pictures_are_drawn_and_encoded_again(tiny_base, tmp_path):
+    spec = RunSpec(class_word="dog", class_pictures=3, class_steps=1, resolution=32)
+    paths = priors.class_pictures(tiny_base, spec, tmp_path)
+    whole = [path.read_bytes() for path in paths]
+    first = priors.class_moments(tiny_base, paths, 32, False)
+    latents = paths[0].parent / "latents-32.safetensors"
+    kept = latents.read_bytes()
+    for broken in (kept[: len(kept) // 2], b"", b"\xff" * 100):
+        latents.write_bytes(broken)
+        again = priors.class_moments(tiny_base, paths, 32, False)
+        assert torch.equal(first.mean, again.mean) and latents.read_bytes() == kept
+    paths[0].write_bytes(b"")
+    paths[1].unlink()
+    paths[1].mkdir()
+    assert priors.class_pictures(tiny_base, spec, tmp_path) == paths
+    assert [path.read_bytes() for path in paths] == whole

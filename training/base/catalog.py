@@ -1,12 +1,20 @@
 """The models that can be downloaded by name, where they lie in the data folder, and the folders a person added."""
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
+
+from training import jsonfile
 from training.atomic import write_text
-from training.errors import from_os_error
+from training.errors import BadInput, from_os_error
+
+ModelPath = Annotated[str, Field(min_length=1, max_length=4000, pattern=r"^[^\x00]+$")]
+ADD_AGAIN = "The models you added are not listed until then: put it back from a copy, or add one of them again."
 
 OPENRAIL = "CreativeML Open RAIL-M (https://huggingface.co/spaces/CompVis/stable-diffusion-license)"
 
@@ -110,6 +118,7 @@ _MODELS = (
             "diffusion_pytorch_model.fp16.safetensors": "diffusion_pytorch_model.safetensors",
         },
         pickles={},
+        purpose="Makes pictures of Stable Diffusion 1.5 follow a semantic map.",
     ),
     Known(
         name="segmentor",
@@ -142,16 +151,41 @@ def incoming(data: Path, name: str) -> Path:
 
 
 def added(data: Path) -> dict[str, str]:
-    """The folders and checkpoints a person added: name -> path."""
-    path = data / "models" / "added.json"
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    """The folders and checkpoints a person added: name -> path; {} where the list is damaged, see `added_fault`."""
+    path = added_file(data)
+    try:
+        return jsonfile.load(path, dict[str, ModelPath]) if os.path.exists(path) else {}
+    except BadInput:
+        return {}
+
+
+def added_file(data: Path) -> Path:
+    """Where the list of added models lies."""
+    return data / "models" / "added.json"
+
+
+def added_fault(data: Path) -> BadInput | None:
+    """What is wrong with the list of added models, if anything is."""
+    path = added_file(data)
+    try:
+        if os.path.exists(path):
+            jsonfile.load(path, dict[str, ModelPath], ADD_AGAIN)
+    except BadInput as error:
+        error.remedy = ADD_AGAIN
+        return error
+    return None
 
 
 def set_added(data: Path, models: dict[str, str]) -> None:
-    """Write the list of added models, whole or not at all. Raises as `from_os_error`."""
-    path = data / "models" / "added.json"
+    """Write the list of added models, whole or not at all. A damaged list is not overwritten but put aside.
+
+    Raises as `from_os_error`.
+    """
+    path = added_file(data)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if added_fault(data):
+            jsonfile.put_aside(path)
         write_text(path, json.dumps(models, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise from_os_error(error, path) from error

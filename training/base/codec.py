@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from training.errors import BadInput
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -62,7 +64,12 @@ def encode_text(base: BaseModel, prompts: Sequence[str]) -> Tensor:
 
 @torch.no_grad()
 def encode_pictures(base: BaseModel, paths: Sequence[Path], size_px: int, mirrored: bool = False) -> Moments:
-    """The posterior moments of picture files; `mirrored` encodes their mirror images (a latent cannot be flipped)."""
+    """The posterior moments of picture files; `mirrored` encodes their mirror images (a latent cannot be flipped).
+
+    Raises BadInput where there are none, or for one that cannot be read.
+    """
+    if not paths:
+        raise BadInput("There are no pictures to train on.", "Make a new run with pictures.", "pictures")
     parts = []
     for start in range(0, len(paths), ENCODE_BATCH):
         pixels = torch.stack([_pixels(path, size_px) for path in paths[start : start + ENCODE_BATCH]])  # (b, 3, H, W)
@@ -95,8 +102,11 @@ def _pixels(path: Path, size_px: int) -> Tensor:
     import numpy as np
     from PIL import Image
 
-    with Image.open(path) as image:
-        image = image.convert("RGB")
-        if image.size != (size_px, size_px):
-            image = image.resize((size_px, size_px), Image.Resampling.LANCZOS)
-        return torch.from_numpy(np.asarray(image, dtype=np.float32).copy()).permute(2, 0, 1) / 127.5 - 1
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, EOFError, ...
+        raise BadInput(f"{path} cannot be read as a picture.", "Put it back from a copy, then resume.") from error
+    if image.size != (size_px, size_px):
+        image = image.resize((size_px, size_px), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.asarray(image, dtype=np.float32).copy()).permute(2, 0, 1) / 127.5 - 1

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from training import jsonfile
 from training.base import catalog, guard, modelfolder, modelref, singlefile
+from training.base import models as basemodels
 from training.base.download import Progress, download
 from training.errors import BadInput, RunFailed, from_os_error
 
@@ -63,7 +65,9 @@ def remove(name: str, data: Path) -> str:
     Raises:
         BadInput: nothing of that name is there.
     """
-    models = catalog.added(data)
+    models, listed = catalog.added(data), catalog.added_file(data)
+    if name == listed.name and catalog.added_fault(data):
+        return f"{name} is put aside as {jsonfile.put_aside(listed)}."
     if name in models:
         path = models.pop(name)
         catalog.set_added(data, models)
@@ -100,6 +104,7 @@ def add(path: Path, data: Path, name: str | None = None) -> str:
         singlefile.check(path)
     elif path.is_dir():
         modelfolder.inspect(path)
+        basemodels.describe(str(path), data)  # whether the parts' configs make sense together
     else:
         raise BadInput(f"There is no file or folder {path}.", "Check the path.", field="path")
     catalog.set_added(data, models | {name: str(path)})

@@ -1,9 +1,12 @@
 """Diffusers model folders: check what one holds before anything is loaded, and write one that every tool opens."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from training import jsonfile
+from training.base import configshape
 from training.errors import BadInput
 
 # component -> (its class, the stem of its weights' file name)
@@ -85,10 +88,12 @@ def inspect(path: Path) -> ModelFolder:
             field="base",
         )
     for part, (kind, _) in PARTS.items():
-        found = (index.get(part) or [None, None])[1]
+        named = index.get(part)
+        found = named[1] if isinstance(named, list) and len(named) == 2 else None
         if found != kind:
             raise BadInput(f"{path} has a {part} of the kind {found}, not {kind}.", SUPPORTED, field="base")
     configs = configs_of(path)
+    configshape.check(path, configs)
     _check_fit(path, configs)
     return ModelFolder(path, configs, {part: variant_of(path / part, stem) for part, (_, stem) in PARTS.items()})
 
@@ -207,7 +212,11 @@ def variant_of(folder: Path, stem: str) -> str | None:
 
     Raises BadInput where there are none, or only pickles.
     """
-    names = {file.name for file in folder.iterdir()}
+    try:
+        names = set(os.listdir(folder))
+    except OSError as error:
+        told = f"{folder} cannot be read ({error.strerror or error})."
+        raise BadInput(told, "Check its permissions.", field="base") from error
     if {f"{stem}.safetensors", f"{stem}.safetensors.index.json"} & names:
         return None
     for variant in ("fp16", "bf16", "non_ema"):
@@ -234,14 +243,16 @@ def _first(folder: Path, *names: str) -> Path:
 
 def read_config(path: Path) -> dict:
     """The JSON object in a file of a model folder. Raises BadInput, naming it, where it is missing or damaged."""
+    remedy = "Copy or download the folder again."
     try:
-        value = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing.", "Copy or download the folder again.", field="base") from None
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read ({error}).", "Copy or download it again.", field="base") from None
+        value = json.loads(jsonfile.read_text(path, remedy))  # not `jsonfile.read`: tokenizers say 1e30 for no limit
+    except BadInput as error:
+        error.field = "base"
+        raise
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} cannot be read ({error}).", remedy, field="base") from None
     if not isinstance(value, dict):
-        raise BadInput(f"{path} holds no settings.", "Copy or download it again.", field="base")
+        raise BadInput(f"{path} holds no settings.", remedy, field="base")
     return value
 
 

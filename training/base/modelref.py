@@ -1,5 +1,6 @@
 """Where the name of a base model leads on this computer."""
 
+import contextlib
 import difflib
 import os
 import re
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import assets
+from training import jsonfile
 from training.base import catalog
 from training.errors import BadInput, MissingModel
 
@@ -181,6 +183,7 @@ def _hub_cache(repo: str, commit: str | None = None) -> Path | None:
     snapshots = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "snapshots"
     if not commit:
         main = snapshots.parent / "refs" / "main"
-        commit = main.read_text("utf-8").strip() if main.is_file() else None
+        with contextlib.suppress(BadInput):
+            commit = jsonfile.read_text(main, most=200).strip()
     path = snapshots / (commit or "none")
     return path if (path / "model_index.json").is_file() else None

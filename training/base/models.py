@@ -23,7 +23,12 @@ def describe(ref: str, data: Path) -> Capabilities:
     if found.kind == "file":
         singlefile.check(found.path)
         return from_configs(modelfolder.configs_of(assets.path("sd15-config")))
-    return from_configs(modelfolder.inspect(found.path).configs, found.world)
+    configs = modelfolder.inspect(found.path).configs
+    try:
+        return from_configs(configs, found.world)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        told = f"{found.path}: the configs of its parts do not make sense together ({type(error).__name__}: {error})."
+        raise BadInput(told, "Copy or download the folder again.", field="base") from error
 
 
 def count_numbers(ref: str, data: Path) -> int:
@@ -239,6 +244,9 @@ def installed(data: Path) -> list[InstalledModel]:
         path = Path(target)
         kind = "file" if path.is_file() else "folder"
         models.append(InstalledModel(name, name, kind, path, _size(path), "not known", True))
+    if fault := catalog.added_fault(data):
+        path = catalog.added_file(data)
+        models.append(InstalledModel(path.name, "Added models", "file", path, 0, "", False, problem=str(fault)))
     return [_examined(model, data) if model.base else model for model in models]
 
 
@@ -267,6 +275,7 @@ def fingerprint(files: list[Path], slices: int = 16, slice_bytes: int = 1 << 16)
 
 def _size(path: Path) -> int:
     """Bytes on disk of a file or of all files below a folder."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    try:
+        return path.stat().st_size if path.is_file() else sum(map(_size, path.iterdir())) if path.is_dir() else 0
+    except OSError:  # closed to us, or gone in this moment
+        return 0

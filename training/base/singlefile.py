@@ -52,7 +52,7 @@ def check(path: Path, config: Path | None = None) -> None:
     try:
         with safe_open(path, "np") as file:  # "pt" would import torch
             shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise BadInput(f"{path} is damaged or cut short ({error}).", "Download it again.", field="base") from None
     for sign, name in SIGNS.items():
         if any(key.startswith(sign) for key in shapes):
@@ -61,7 +61,7 @@ def check(path: Path, config: Path | None = None) -> None:
         if not any(key.startswith(prefix) for key in shapes):
             raise BadInput(f"{path} holds no {name}.", REMEDY, field="base")
     wanted = json.loads((config / "unet" / "config.json").read_text("utf-8"))
-    found = shapes.get(f"{UNET}input_blocks.0.0.weight", [0, 0, 0, 0])
+    found = [*shapes.get(f"{UNET}input_blocks.0.0.weight", ()), 0, 0]
     if found[1] != wanted["in_channels"]:
         raise BadInput(
             f"{path} takes {found[1]} channels, not {wanted['in_channels']}: an inpainting or editing model.",

@@ -20,20 +20,23 @@ from pathlib import Path
 import assets
 from training.pretrain.jobs import WORK
 
-# part -> (share of the minutes, module, options). The order matters: the UNet reads latents, the decoder keeps them.
+# part -> (share of the minutes, module, options). The order matters: the UNet reads latents, the decoder keeps them,
+# the ControlNet copies the finished UNet.
 PARTS = {
-    "text tower (CLIP)": (0.04, "clip", ["--role", "pipeline", "--out", "{work}/clip-pipeline"]),
-    "autoencoder": (0.18, "autoencoder", ["--out", "{work}/vae"]),
+    "text tower (CLIP)": (0.03, "clip", ["--role", "pipeline", "--out", "{work}/clip-pipeline"]),
+    "autoencoder": (0.14, "autoencoder", ["--out", "{work}/vae"]),
     "UNet and text tower": (
-        0.48,
+        0.38,
         "unet",
         ["--out", "{work}/unet", "--vae", "{work}/vae", "--clip", "{work}/clip-pipeline"],
     ),
-    "decoder": (0.08, "autoencoder", ["--out", "{work}/vae", "--decoder-only"]),
-    "CLIP judge": (0.12, "clip", ["--role", "scorer", "--out", "{work}/clip-scorer"]),
-    "DINO judge": (0.10, "dino", ["--out", "{work}/dino"]),
+    "decoder": (0.06, "autoencoder", ["--out", "{work}/vae", "--decoder-only"]),
+    "CLIP judge": (0.10, "clip", ["--role", "scorer", "--out", "{work}/clip-scorer"]),
+    "DINO judge": (0.08, "dino", ["--out", "{work}/dino"]),
+    "segmentor": (0.10, "segmentor", ["--out", "{work}/segmentor"]),
+    "ControlNet": (0.11, "controlnet", ["--out", "{work}/controlnet", "--base", "{work}/pipeline"]),
 }
-FROM_SHIPPED = ("UNet and text tower", "decoder")
+FROM_SHIPPED = ("UNet and text tower", "decoder", "ControlNet")
 RECORDS = {  # where each part's log lies, after its training
     "text tower (CLIP)": "clip-pipeline/training.json",
     "autoencoder": "vae/autoencoder.json",
@@ -41,6 +44,14 @@ RECORDS = {  # where each part's log lies, after its training
     "decoder": "vae/decoder.json",
     "CLIP judge": "clip-scorer/training.json",
     "DINO judge": "dino/training.json",
+    "segmentor": "segmentor/training.json",
+    "ControlNet": "controlnet/training.json",
+}
+PLACES = {  # where finished judges and the ControlNet go
+    "clip-scorer": ("scorers", "clip"),
+    "dino": ("scorers", "dino"),
+    "segmentor": ("segmentor",),
+    "controlnet": ("controlnet",),
 }
 
 
@@ -62,6 +73,11 @@ def start_from_shipped(work: Path) -> None:
     shipped = assets.path("embedded", "pipeline")
     if not (work / "vae").is_dir():
         shutil.copytree(shipped / "vae", work / "vae")
+
+
+def assemble(work: Path, *where: str) -> None:
+    """Puts autoencoder, UNet and text tower together: where they ship, or at `--out FOLDER`."""
+    python("assemble", "--vae", f"{work}/vae", "--unet", f"{work}/unet", *where)
 
 
 def record(work: Path) -> None:
@@ -88,14 +104,16 @@ def record(work: Path) -> None:
 
 def install(work: Path) -> None:
     """Puts what was trained into the assets."""
-    python("assemble", "--vae", f"{work}/vae", "--unet", f"{work}/unet")
-    for judge, folder in (("clip", "clip-scorer"), ("dino", "dino")):
+    if (work / "unet").is_dir():
+        assemble(work)
+    for folder, place in PLACES.items():
         if (work / folder).is_dir():
-            target = assets.path("embedded", "scorers", judge)
+            target = assets.path("embedded", *place)
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(work / folder, target, ignore=shutil.ignore_patterns("training.json"))
-    if not assets.path("subjects").is_dir():
-        python("heldout")
+    for samples, module in (("subjects", "toyworld.heldout"), ("scenes", "toyworld.pairs")):
+        if not assets.path(samples).is_dir():
+            python(module)
     record(work)
 
 
@@ -124,6 +142,8 @@ def main() -> None:
             arguments += ["--threads", str(options.threads)] if options.threads else []
             if options.from_shipped and module == "unet":
                 arguments += ["--resume-from", str(assets.path("embedded", "pipeline"))]
+            if module == "controlnet":
+                assemble(options.work, "--out", f"{options.work}/pipeline")
             python(module, *arguments)
     install(options.work)
 

@@ -25,25 +25,29 @@ from torch.utils.data import DataLoader, Dataset
 WORK = Path(".pretrain")  # ignored by git: caches, checkpoints
 CHECKPOINT_SECONDS = 120
 LOG_SECONDS = 30
+LONGEST_STEP_SECONDS = 60
 EVAL_SECONDS = 180  # at most; a short training is looked at eight times
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    """The options that every training command has."""
-    out = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    out.add_argument("--minutes", type=float, required=True, help="minutes of training in all, earlier ones included")
-    out.add_argument("--out", type=Path, required=True, help="folder for the finished model")
-    out.add_argument("--seed", type=int, default=None, help="random weights and batches (default: the role's own)")
-    out.add_argument("--scale", type=float, default=1.0, help="multiplies the width of the model")
-    out.add_argument("--batch", type=int, default=None, help="pictures in a step (default: what suits the device)")
-    out.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
-    out.add_argument(
+def parser(description: str, out: Path | None = None) -> argparse.ArgumentParser:
+    """The options that every training command has; without `out` the finished model's folder must be named."""
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument(
+        "--minutes", type=float, required=True, help="minutes of training in all, earlier ones included"
+    )
+    saved_at = {"default": out} if out else {"required": True}
+    options.add_argument("--out", type=Path, **saved_at, help="folder for the finished model")
+    options.add_argument("--seed", type=int, default=None, help="random weights and batches (default: the role's own)")
+    options.add_argument("--scale", type=float, default=1.0, help="multiplies the width of the model")
+    options.add_argument("--batch", type=int, default=None, help="pictures in a step (default: what suits the device)")
+    options.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
+    options.add_argument(
         "--workers", type=int, default=0, help="processes that make batches ahead of the device (for GPUs)"
     )
-    out.add_argument("--work", type=Path, default=WORK, help="folder of caches and checkpoints")
-    out.add_argument("--fp32", action="store_true", help="no bfloat16, even where the processor is fast at it")
-    out.add_argument("--fresh", action="store_true", help="forget an earlier checkpoint of this job")
-    return out
+    options.add_argument("--work", type=Path, default=WORK, help="folder of caches and checkpoints")
+    options.add_argument("--fp32", action="store_true", help="no bfloat16, even where the processor is fast at it")
+    options.add_argument("--fresh", action="store_true", help="forget an earlier checkpoint of this job")
+    return options
 
 
 def device_for(threads: int) -> torch.device:
@@ -134,13 +138,15 @@ class Job:
     def steps(self):
         """Yields each step's number until the budget is spent; the checkpoint is written on the way and at the end.
 
-        A step's time counts only its own work: the first starts the clock, evaluations call `pause`.
+        A step's time counts only its own work: the first starts the clock, evaluations call `pause`, and a process that
+        was stopped for a while (Ctrl-Z, a paused container) was not training.
         """
         self._last = time.monotonic()
         while self.seconds < self.budget:
             yield self.step
             now = time.monotonic()
-            self.seconds, self._last, self.step = self.seconds + now - self._last, now, self.step + 1
+            self.seconds += min(now - self._last, LONGEST_STEP_SECONDS)
+            self._last, self.step = now, self.step + 1
             if self.seconds - self._saved >= CHECKPOINT_SECONDS:
                 self.save()
         self.save()

@@ -129,3 +129,17 @@ def subject_auc(embed_images: Callable, subjects: Sequence[Views]) -> dict[str, 
         "other": round(float(negative.mean()), 3),
         "pairs": [int(same.sum()), int(other.sum())],
     }
+
+
+def segmentation(predicted: np.ndarray, truth: np.ndarray, classes: int = 150) -> dict[str, float]:
+    """mIoU over the classes present in `truth`, and the share of pixels that are right; labels of any shape.
+
+    One confusion matrix over everything; pixels whose truth is not below `classes` count nothing.
+    """
+    counted = truth < classes
+    pairs = truth[counted].astype(np.int64) * classes + predicted[counted]
+    matrix = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)  # rows: truth
+    right, present = matrix.diagonal(), matrix.sum(1) > 0
+    union = matrix.sum(0) + matrix.sum(1) - right
+    iou = right[present] / union[present]
+    return {"miou": round(float(iou.mean()), 4), "pixels": round(float(right.sum() / matrix.sum()), 4)}

@@ -76,9 +76,9 @@ class NoiseLevels:
     def __init__(self, alphas_cumprod: torch.Tensor):
         self.log_sigma = ((1 - alphas_cumprod) / alphas_cumprod).sqrt().log()  # (1000,), rising
 
-    def draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
-        """(count,) timesteps."""
-        wanted = LOG_SIGMA_MEAN + LOG_SIGMA_STD * torch.randn(count, generator=generator)
+    def draw(self, count: int, generator: torch.Generator, mean=LOG_SIGMA_MEAN, std=LOG_SIGMA_STD) -> torch.Tensor:
+        """(count,) timesteps, whose ln(sigma) has this mean and deviation."""
+        wanted = mean + std * torch.randn(count, generator=generator)
         return torch.searchsorted(self.log_sigma, wanted).clamp(max=len(self.log_sigma) - 1)
 
 

@@ -17,21 +17,47 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 
 import delora
 from delora.files import write_safetensors
-from training import atomic, room
+from training import atomic, jsonfile, room
 from training.errors import BadInput, RunFailed, from_os_error
+from training.jsonfile import Count, Figure
+from training.runs.scorefile import ScoreFile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from delora import Adapter
-    from training.base.models import BaseModel
+    from training.base.models import BaseModel as Base
     from training.runs.run import Run
+
+
+class _Plan(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    micro_batch: int = Field(ge=1)
+    checkpointing: bool
+
+
+class _Document(BaseModel):
+    """What is read of checkpoint.json. Strict: the plain values are as good as the checked ones."""
+
+    model_config = ConfigDict(strict=True)
+
+    step: Count
+    run: str
+    versions: dict[str, str]
+    threads: Count
+    plan: _Plan
+    seconds: Figure = 0.0
+    scaler: dict[str, Any] | None = None
+
 
 RESUMABLE = 2  # saves that keep the optimizer: the newest, and one before it should that one be damaged
 TRAINED = "trained.safetensors"
+MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW keeps of each parameter
 PACKAGES = ("torch", "diffusers", "accelerate")
 
 
@@ -40,7 +66,7 @@ def save(
     step: int,
     adapter: Adapter,
     optimizer: torch.optim.Optimizer,
-    base: BaseModel,
+    base: Base,
     info: dict,
     trained: torch.nn.Module | None = None,
 ) -> Path:
@@ -101,13 +127,16 @@ def size_bytes(adapter: Adapter, optimizer: torch.optim.Optimizer, beside: Seque
 
 def read(path: Path) -> dict[str, Any]:
     """checkpoint.json. Raises BadInput where the checkpoint is missing or damaged."""
+    file, remedy = path / "checkpoint.json", "Resume from an earlier one."
     try:
-        return json.loads((path / "checkpoint.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} is not a whole checkpoint.", "Resume from an earlier one.") from error
+        values = jsonfile.read(file, remedy)
+        jsonfile.check(file, values, _Document, remedy)
+    except BadInput as error:
+        raise BadInput(f"{path} is not a whole checkpoint: {error.message}", remedy) from error
+    return values
 
 
-def attach(base: BaseModel, path: Path, name: str = "default", check_base: bool = True) -> Adapter:
+def attach(base: Base, path: Path, name: str = "default", check_base: bool = True) -> Adapter:
     """The adapter of a checkpoint, attached to the base model; without `check_base` also to a finetune of its own.
 
     Raises BadInput where it is damaged or does not fit.
@@ -145,17 +174,17 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
     from safetensors.torch import load_file
 
     file = path / "trainer.safetensors"
-    try:
-        tensors = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"{file} is damaged.", "Resume from an earlier save.") from error
     moments: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        index, _, name = key.partition(".")
-        moments.setdefault(int(index), {})[name] = tensor
-    for i, parameter in enumerate(_parameters(optimizer)):
-        if i in moments and moments[i]["exp_avg"].shape != parameter.shape:
-            raise BadInput(f"{file} belongs to another adapter.", "Resume the run that made it.")
+    try:
+        for key, tensor in load_file(file).items():
+            index, _, name = key.partition(".")
+            moments.setdefault(int(index), {})[name] = tensor
+        shapes = {i: moment["exp_avg"].shape for i, moment in moments.items() if moment.keys() == MOMENTS}
+    except (OSError, SafetensorError, ValueError) as error:
+        raise BadInput(f"{file} is damaged.", "Resume from an earlier save.") from error
+    parameters = _parameters(optimizer)
+    if any(shapes.get(i) != parameters[i].shape for i in moments if i < len(parameters)):
+        raise BadInput(f"{file} belongs to another adapter, or is damaged.", "Resume the run that made it.")
     optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
 
 
@@ -166,10 +195,12 @@ def prune(run: Run) -> list[int]:
     collapsed, and every multiple of `keep_every` stay (all of them where it is empty). Only the newest two keep the
     optimizer's moments, two thirds of a save's size: the others can be used, drawn and exported, not resumed.
     """
-    spec, scores = run.spec, run.scores() or {}
-    steps = run.checkpoints()
-    advice = scores.get("recommendation") or {}
-    wanted = {advice.get("step") or advice.get("instead"), advice.get("last_good")}
+    spec, steps = run.spec, run.checkpoints()
+    try:
+        advice = ScoreFile.of(run.scores()).advice
+    except BadInput:  # nobody knows which save is the best one until it is scored again: none goes
+        return []
+    wanted = {advice.step or advice.instead, advice.last_good}
     gone = []
     for step in steps[:-RESUMABLE]:
         if step not in wanted and spec.keep_every and step % spec.keep_every:

@@ -12,14 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from training import atomic, spec
+from training import atomic, jsonfile, spec
 from training.errors import BadInput, DiskFull, Superseded, from_os_error
 from training.runs import events, states
+from training.runs.scorefile import ScoreFile
 from training.runs.statefolder import StateFolder
 from training.runs.states import RunState, check_move
 from training.spec import RunSpec
 
-CHECKPOINT = re.compile(r"step-(\d{6,})")
+CHECKPOINT = re.compile(r"step-([0-9]{6,12})")
+ATTEMPT = re.compile(r"[0-9]{1,12}")
+LONGEST_NAME_FILE = 4096
+NAME_AGAIN = "Rename the run; until then it has its subject's name."
+SCORE_AGAIN = "Delete it, and score the run again with `delora score`."
 
 
 class Run(StateFolder):
@@ -44,11 +49,22 @@ class Run(StateFolder):
 
     @property
     def name(self) -> str:
-        """What a person calls the run: its subject's name, unless it was renamed since."""
+        """What a person calls the run: its subject's name, unless it was renamed since (and name.txt can be read)."""
         try:
-            return (self.path / "name.txt").read_text("utf-8").strip() or self.spec.name
-        except OSError:
+            return self.renamed_to() or self.spec.name
+        except BadInput:
             return self.spec.name
+
+    def renamed_to(self) -> str:
+        """The name in name.txt, "" where it was never renamed. Raises BadInput where that file holds no name."""
+        path = self.path / "name.txt"
+        if not os.path.exists(path):
+            return ""
+        try:
+            return spec.tidy_name(jsonfile.read_text(path, NAME_AGAIN, LONGEST_NAME_FILE))
+        except BadInput as error:
+            told = error.message if str(path) in error.message else f"{path} holds no name: {error.message}"
+            raise BadInput(told, NAME_AGAIN) from error
 
     def rename(self, name: str) -> None:
         """Call the run something else; spec.json, which made it, stays. Raises BadInput for no name or a long one."""
@@ -106,7 +122,7 @@ class Run(StateFolder):
     def newest_attempt(self) -> int:
         """The number of the attempt that holds the run, 0 before the first."""
         folder = self.path / "attempts"
-        return max((int(file.name) for file in folder.glob("[0-9]*")), default=0)
+        return max((int(file.name) for file in folder.glob("[0-9]*") if ATTEMPT.fullmatch(file.name)), default=0)
 
     def check_fence(self) -> None:
         """Raises Superseded where another process has taken the run up since."""
@@ -142,7 +158,9 @@ class Run(StateFolder):
     def checkpoints(self) -> list[int]:
         """The steps that were saved and are still there, ascending."""
         folder = self.path / "checkpoints"
-        names = [CHECKPOINT.fullmatch(path.name) for path in folder.iterdir()] if folder.is_dir() else []
+        names = (
+            [CHECKPOINT.fullmatch(path.name) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        )
         return sorted(int(name.group(1)) for name in names if name)
 
     def checkpoint(self, step: int) -> Path:
@@ -162,14 +180,13 @@ class Run(StateFolder):
         return sorted(self.samples_folder(step).glob("*.png"))
 
     def scores(self) -> dict[str, Any] | None:
-        """What evaluation wrote, or None."""
+        """What evaluation wrote, or None; see `evaluation.scorebook`. Raises BadInput where it is damaged."""
         path = self.path / "scores.json"
-        try:
-            return json.loads(path.read_text("utf-8"))
-        except FileNotFoundError:
+        if not os.path.exists(path):
             return None
-        except ValueError as error:
-            raise BadInput(f"{path} is damaged: it is not JSON.", "Delete it and score the run again.") from error
+        values = jsonfile.read(path, SCORE_AGAIN)
+        jsonfile.check(path, values, ScoreFile, SCORE_AGAIN)
+        return values
 
     def write_scores(self, scores: dict[str, Any]) -> None:
         """Write scores.json."""

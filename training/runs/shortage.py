@@ -5,9 +5,9 @@ Plain values and without torch: they stand in state.json, and pages read them.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict
+
+from training.jsonfile import Figure
 
 WHERE = {"cuda": "graphics memory", "cpu": "memory"}
 
@@ -25,14 +25,14 @@ class Need(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     device: str
-    needed_gb: float
-    free_gb: float
-    total_gb: float
+    needed_gb: Figure
+    free_gb: Figure
+    total_gb: Figure
     micro_batch: int
     checkpointing: bool
     size_px: int
-    fix: dict[str, Any] = {}
-    fix_gb: float | None = None
+    fix: dict[str, bool | int] = {}
+    fix_gb: Figure | None = None
 
 
 def figures(need: Need) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from training import jsonfile
 from training.errors import BadInput
+from training.jsonfile import Count, Moment
 from training.runs.shortage import Need
 
 MOVES = {
@@ -24,6 +25,7 @@ MOVES = {
 }
 ENDED = ("stopped", "interrupted", "failed", "done")
 CLOCK_SECONDS = 5.0
+Pid = Annotated[int, Field(ge=1, lt=2**31)]  # 0 and below mean groups to kill()
 Name = Literal["queued", "starting", "running", "stopping", "stopped", "interrupted", "failed", "done"]
 
 
@@ -43,15 +45,15 @@ class RunState(BaseModel):
 
     name: Name
     phase: str = ""
-    done: float = 0
-    total: int = 0
-    step: int = 0
-    steps: int = 0
-    saved_step: int | None = None
-    pid: int | None = None
-    pid_started: float | None = None
-    heartbeat: float | None = None
-    updated: float = 0.0
+    done: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)] = 0
+    total: Count = 0
+    step: Count = 0
+    steps: Count = 0
+    saved_step: Count | None = None
+    pid: Pid | None = None
+    pid_started: Moment | None = None
+    heartbeat: Moment | None = None
+    updated: Moment = 0.0
     parent: str | None = None
     message: str = ""
     remedy: str = ""
@@ -78,13 +80,13 @@ def load(path: Path) -> RunState:
     """Read a state.json. Raises BadInput, naming the file, where it is missing, damaged or of a newer version."""
     values = jsonfile.read(path)
     try:
-        return RunState(**values)
-    except ValueError as error:
+        return jsonfile.check(path, values, RunState)
+    except BadInput:
         name = values.get("name")
         if isinstance(name, str) and name not in MOVES:
             words = f"says {name[:40]!r}, a state that only a newer version of this program knows"
-            raise BadInput(f"{path} {words}.", "Update the program.") from error
-        raise BadInput(f"{path} is damaged: what it says cannot be.", jsonfile.RESTORE) from error
+            raise BadInput(f"{path} {words}.", "Update the program.") from None
+        raise
 
 
 def check_move(run_id: str, old: str, new: str) -> None:
@@ -101,7 +103,7 @@ def started_at(pid: int) -> float | None:
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.Error:
+    except (psutil.Error, OverflowError, ValueError):  # the last two: no process can have that number
         return None
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training import jsonfile
 from training.errors import BadInput
 
 if TYPE_CHECKING:
@@ -44,7 +45,12 @@ class Picture:
 def read(path: Path) -> Picture:
     """Decode a picture. Raises as `decoded`, and for print colours without a profile."""
     with decoded(path) as image:
-        return _upright_rgb(image, Path(path))
+        try:
+            return _upright_rgb(image, Path(path))
+        except BadInput:
+            raise
+        except Exception as error:  # damaged metadata, or pixels that do not fit what they say they are
+            raise _cut_off(Path(path)) from error
 
 
 @contextlib.contextmanager
@@ -65,12 +71,12 @@ def decoded(path: Path) -> Iterator[Image.Image]:
             image = Image.open(source(path), formats=formats)
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(path) from error
-    except (Image.UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, EOFError, ...
         raise _unreadable(path) from error
     with image:
         if image.width * image.height > MOST_MEGAPIXELS * 1e6:
             raise _too_many_pixels(path, image.size)
-        frames = getattr(image, "n_frames", 1)
+        frames = _frames(image, path)
         if frames > 1 and image.format not in SHARED_FRAMES:
             raise BadInput(
                 f"{path.name} is animated or has several pages ({frames}).", "Save one of them as PNG or JPEG."
@@ -78,10 +84,7 @@ def decoded(path: Path) -> Iterator[Image.Image]:
         try:
             image.load()
         except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, EOFError, ...
-            raise BadInput(
-                f"{path.name} is cut off or damaged: it ends in the middle of the picture.",
-                "Copy or download it again.",
-            ) from error
+            raise _cut_off(path) from error
         yield image
 
 
@@ -114,7 +117,7 @@ def source(path: Path) -> Path | io.BytesIO:
     from PIL import PngImagePlugin
 
     PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, LARGEST_PROFILE_BYTES)
-    with path.open("rb") as file:
+    with jsonfile.open_regular(path) as file:
         if file.read(len(PNG)) != PNG:
             return path
         content = memoryview(PNG + file.read())
@@ -125,6 +128,19 @@ def source(path: Path) -> Path | io.BytesIO:
         kept += [] if kind in PNG_TEXT else [content[at:end]]
         at = end
     return io.BytesIO(b"".join(kept))
+
+
+def _frames(image: Image.Image, path: Path) -> int:
+    """How many pictures a file holds; some formats have to be read through for that."""
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception as error:
+        raise _cut_off(path) from error
+
+
+def _cut_off(path: Path) -> BadInput:
+    told = f"{path.name} is cut off or damaged: it ends in the middle of the picture."
+    return BadInput(told, "Copy or download it again.")
 
 
 def _too_many_pixels(path: Path, size: tuple[int, int] | None = None) -> BadInput:

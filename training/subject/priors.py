@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training import atomic, sample
+from training import atomic, jsonfile, sample
 from training.base import codec, precision
-from training.errors import Stopped, from_os_error
+from training.errors import BadInput, Stopped, from_os_error
+from training.subject import pictures
 
 if TYPE_CHECKING:
     from training.base.codec import Moments
@@ -55,6 +57,7 @@ def class_pictures(
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "settings.json").exists():
             atomic.write_text(folder / "settings.json", json.dumps(_settings(base, spec), indent=2) + "\n")
+        _discard_damaged(paths)
         while missing := [i for i, path in enumerate(paths) if not path.exists()]:
             if stop():
                 raise Stopped("Stopped while drawing class pictures.", "They are kept; resume to go on.")
@@ -81,21 +84,60 @@ def class_pictures(
 
 
 def class_moments(base: BaseModel, paths: list[Path], size_px: int, mirrored: bool) -> Moments:
-    """The latents of class pictures, encoded once and kept beside them."""
-    from safetensors.torch import load_file, save
+    """The latents of class pictures, encoded once and kept beside them; damaged ones are encoded again."""
+    from safetensors.torch import save
 
     name = f"latents-{size_px}{'-mirrored' if mirrored else ''}.safetensors"
     file = paths[0].parent / name
-    if file.exists():
-        kept = load_file(file)
-        if len(kept["mean"]) >= len(paths):
-            return codec.Moments(kept["mean"][: len(paths)], kept["std"][: len(paths)])
+    cell_px = base.capabilities.vae_factor
+    shape = (base.capabilities.latent_channels, size_px // cell_px, size_px // cell_px)
+    if (kept := _kept(file, len(paths), shape)) is not None:
+        return kept
     moments = codec.encode_pictures(base, paths, size_px, mirrored)
     try:
         atomic.write_bytes(file, save({"mean": moments.mean, "std": moments.std}))
     except OSError as error:
         raise from_os_error(error, file) from error
     return moments
+
+
+def _kept(file: Path, count: int, shape: tuple[int, ...]) -> Moments | None:
+    """The first `count` latents in a file, each of `shape`; None where there are fewer, or they cannot be used."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not file.is_file():
+        if os.path.lexists(file):
+            jsonfile.put_aside(file)
+        return None
+    try:
+        kept = load_file(file)
+        mean, std = kept["mean"][:count], kept["std"][:count]
+    except (SafetensorError, OSError, ValueError, LookupError):
+        return None
+    wanted = (len(mean), *shape)
+    whole = tuple(mean.shape) == tuple(std.shape) == wanted and mean.is_floating_point() and std.is_floating_point()
+    if not whole or len(mean) < count or not (torch.isfinite(mean).all() and torch.isfinite(std).all()):
+        return None
+    return codec.Moments(mean, std)
+
+
+def _discard_damaged(paths: list[Path]) -> None:
+    """Put aside what has a class picture's name and is none, so that it is drawn again; and what came of it."""
+    damaged = [path for path in paths if os.path.lexists(path) and not _is_picture(path)]
+    for path in damaged:
+        jsonfile.put_aside(path)
+    for latents in paths[0].parent.glob("latents-*.safetensors") if damaged else ():
+        jsonfile.put_aside(latents)
+
+
+def _is_picture(path: Path) -> bool:
+    try:
+        pictures.read(path)
+    except BadInput:
+        return False
+    return True
 
 
 def _settings(base: BaseModel, spec: RunSpec) -> dict:

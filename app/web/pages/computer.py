@@ -46,7 +46,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
 
     def act(event: gr.EventData) -> str:
         do = {"download": downloads.start, "resume": downloads.start, "stop": downloads.stop}
-        do |= dict.fromkeys(("remove", "forget"), _remove)
+        do |= dict.fromkeys(("remove", "forget", "aside"), _remove)
         try:
             return _words(do[event.act](studio.data, event.model) or "")
         except StudioError as error:

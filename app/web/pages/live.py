@@ -10,6 +10,9 @@ from typing import Any
 
 import gradio as gr
 
+from app.web.pages.act import shown_error
+from training.errors import StudioError
+
 SECONDS = 1.5
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}  # for events that only look
 
@@ -26,7 +29,10 @@ def live(page: gr.Blocks, look: Callable[..., Sequence[Any]], outputs: Sequence[
     seen = gr.State({})
 
     def refresh(request: gr.Request, known: dict, *values: Any) -> list[Any]:
-        found = list(look(request, *values))
+        try:
+            found = list(look(request, *values))
+        except StudioError as error:  # damaged in this moment: what is shown stays, the fault comes first
+            found = [shown_error(error), *(gr.skip() for _ in outputs[1:])]
         marks = {i: _mark(value) for i, value in enumerate(found)}
         fresh = [gr.skip() if known.get(i) == marks[i] else value for i, value in enumerate(found)]
         return [*fresh, gr.skip() if marks == known else marks]

@@ -41,6 +41,16 @@ def viewer(drawing: Drawing | None, data: Path, chosen: int = 0) -> str:
     return _compared(mine, base, download)
 
 
+def damaged(drawing: Drawing, fault: str) -> tuple[str, str, str, str]:
+    """A drawing that cannot be read, in the places of viewer, thumbnails, standing and facts; it can be deleted."""
+    button = (
+        f'<button type="button" class="ds-button ds-small" data-act="discard" data-drawing="{escape(drawing.id)}" '
+        'data-keep="discard">Delete this drawing</button>'
+    )
+    told = words.paragraph(f"This drawing cannot be read. {fault} Its folder: {drawing.path}", "ds-error")
+    return _nothing("Damaged."), "", f'{told}<div class="ds-row">{button}</div>', ""
+
+
 def _compared(mine: str, base: str, download: str) -> str:
     """Two pictures and the line between them, which static/pictures.js moves: dragged, by the slider, or by a button.
 
@@ -145,6 +155,11 @@ def history(found: Sequence[Drawing], shown: str) -> str:
         try:
             pictures, request = drawing.pictures(), drawing.request()
         except StudioError:
+            pressed = str(drawing.id == shown).lower()
+            buttons.append(
+                f'<button type="button" class="ds-button ds-small" data-act="open" data-drawing="{drawing.id}" '
+                f'aria-pressed="{pressed}">Damaged</button>'
+            )
             continue
         if pictures:
             prompt = escape(request.prompt, quote=True)

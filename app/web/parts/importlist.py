@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from app import words
-from app.adapters.imported import ImportedAdapter
+from app.adapters.imported import ImportedAdapter, Unreadable
 from app.orders.order import Order
 from app.web.parts import links
 
@@ -15,6 +15,8 @@ def standing(order: Order | None) -> str:
     """How the import of a file stands; when it is done, the way to draw with it."""
     if order is None:
         return ""
+    if fault := order.fault():
+        return words.failure(f"This import cannot be read. {fault}", order.AGAIN)
     state = order.state()
     if state.name == "failed":
         return words.failure(state.message, state.remedy)
@@ -29,9 +31,19 @@ def standing(order: Order | None) -> str:
     )
 
 
-def listing(adapters: Sequence[ImportedAdapter]) -> str:
-    """What has been imported, each to draw with, to rename and to delete."""
-    return f'<ul class="ds-formats">{"".join(map(_row, adapters))}</ul>' if adapters else ""
+def listing(adapters: Sequence[ImportedAdapter], unreadable: Sequence[Unreadable] = ()) -> str:
+    """What has been imported, each to draw with, to rename and to delete; what of it is damaged, to delete."""
+    rows = "".join([*map(_row, adapters), *map(_damaged_row, unreadable)])
+    return f'<ul class="ds-formats">{rows}</ul>' if rows else ""
+
+
+def _damaged_row(adapter: Unreadable) -> str:
+    slug = escape(adapter.slug, quote=True)
+    return (
+        f"<li><div><b>{slug}</b>{words.paragraph(f'Cannot be used. {adapter.fault}', 'ds-error')}</div>"
+        '<div class="ds-row"><button type="button" class="ds-button ds-small" data-act="delete" '
+        f'data-adapter="{slug}" data-keep="delete {slug}" aria-label="Delete {slug}">Delete</button></div></li>'
+    )
 
 
 def _row(adapter: ImportedAdapter) -> str:

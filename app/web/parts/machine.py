@@ -22,10 +22,12 @@ LABELS = {
     "stop": "Stop",
     "remove": "Delete",
     "forget": "Take off the list",
+    "aside": "Put it aside",
 }
 QUESTIONS = {
     "remove": "Delete {} from this computer? It can be downloaded again.",
     "forget": "Take {} off the list? Its files stay where they are.",
+    "aside": "Begin an empty list? The damaged one stays beside it under another name.",
 }
 STATES = {"here": "on this computer", "absent": "not here", "downloading": "downloading", "problem": "cannot be used"}
 TOY = "Draws toy-like pictures, no photographs; learns in minutes, also without a graphics card."
@@ -89,6 +91,8 @@ def _here(model: models.InstalledModel) -> dict:
         purpose, actions = known.purpose or UNUSED, ["remove"]
     elif model.name == "embedded":
         purpose, actions = TOY, []
+    elif not model.base:  # the list of one's own itself
+        purpose, actions = "", ["aside"]
     else:
         purpose, actions = f"Your own, in {model.path}.", ["forget"]
     return {

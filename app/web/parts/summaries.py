@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from pydantic import BaseModel, Field
 
 from app import words
 from app.computer import damaged
@@ -16,9 +17,15 @@ from app.computer.damaged import Damaged
 from app.web.parts import links
 from evaluation.figures import in_words
 from evaluation.scorebook import brief
+from training import jsonfile
+from training.adapterspec import METHODS
+from training.errors import BadInput, StudioError
+from training.jsonfile import Count, Figure
 from training.runs.run import CHECKPOINT, Run
 from training.runs.rundir import holds_run
-from training.spec import VERSION
+from training.runs.scorefile import ScoreFile
+from training.runs.states import RunState
+from training.spec import LONGEST_NAME, VERSION
 
 RANK = {"running": 0, "starting": 0, "stopping": 0, "queued": 1, "interrupted": 2}  # the others follow
 FILES = ("state.json", "spec.json", "scores.json", "name.txt")  # what a card is read from
@@ -72,8 +79,8 @@ def summaries(data: Path) -> list[Summary]:
     folder = Path(data) / "runs"
     found = []
     try:
-        names = [entry.name for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    except FileNotFoundError:
+        names = [name for name in os.listdir(folder) if not name.startswith(".") and name.isprintable()]
+    except OSError:  # none yet, or closed to us
         names = []
     with _lock:
         for name in names:
@@ -104,44 +111,69 @@ def _read(path: Path) -> Summary | None:
     """The summary of the run in a folder, None where it holds nothing of one."""
     run = Run(path)
     try:
-        return _summary(run, _json(path / "spec.json"), _json(path / "state.json"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _summary(run, jsonfile.load(path / "spec.json", _Spec), run.state())
+    except BadInput:
         if not holds_run(path):
             return None
-    found = damaged.look(run)
-    if found is None:  # what is read strictly may be right where a quick look fails: settings left out by hand
-        return _summary(run, run.spec.model_dump(mode="json"), run.state().model_dump())
-    return _damaged(found)
+    try:
+        found = damaged.look(run)
+        if found is None:  # what is read strictly may be right where a quick look fails: settings left out by hand
+            spec = run.spec.model_dump(mode="json")
+            return _summary(run, jsonfile.check(path / "spec.json", spec, _Spec), run.state())
+        return _damaged(found)
+    except (StudioError, OSError):  # deleted in this moment
+        return None
 
 
-def _summary(run: Run, spec: dict[str, Any], state: dict[str, Any]) -> Summary:
-    """The summary of a run, whose files were read but not validated: a thousand are, and were when they were written.
+class _Adapter(BaseModel):
+    method: Literal[METHODS]
 
-    Raises what wrong values raise.
-    """
-    if spec["version"] != VERSION or state["name"] not in words.STATES:
-        raise ValueError("written by another version")
-    told, shown, warning = _scores(run)
-    made = state.get("step", 0)
-    if made > (spec.get("start_step") or 0) and not _size(run.path / "events.jsonl"):
-        warning = f"{warning} {damaged.LOST_HISTORY}".strip()
+
+class _Spec(BaseModel):
+    """What a card says of spec.json: a thousand are read, and validating all settings of so many takes seconds."""
+
+    version: Literal[VERSION]
+    name: str = Field(min_length=1, max_length=LONGEST_NAME)
+    steps: int = Field(ge=1, le=100_000)
+    start_step: Count | None = None
+    learning_rate: Figure
+    adapter: _Adapter
+    base: str = Field(max_length=1000)
+    token: str = Field(max_length=40)
+    class_word: str = Field(max_length=80)
+
+
+def _summary(run: Run, spec: _Spec, state: RunState) -> Summary:
+    """The summary of a run that can be opened; what else of it cannot be read is told on its page."""
+    scores, name, unread = None, spec.name, []
+    try:
+        scores = run.scores()
+    except BadInput as error:
+        unread.append(str(error))
+    try:
+        name = run.renamed_to() or name
+    except BadInput as error:
+        unread.append(str(error))
+    if state.step > (spec.start_step or 0) and not _size(run.path / "events.jsonl"):
+        unread.append(damaged.LOST_HISTORY)
+    told, advice = brief(scores), ScoreFile.of(scores).advice
     return Summary(
         id=run.id,
-        name=run.name if (run.path / "name.txt").is_file() else spec["name"],
-        state=state["name"],
-        step=spec["steps"] if state["name"] == "done" else made,
-        steps=spec["steps"],
-        rate=spec["learning_rate"],
-        method=spec["adapter"]["method"],
-        base=spec["base"],
-        subject=f"{spec['token']} {spec['class_word']}",
+        name=name,
+        state=state.name,
+        step=spec.steps if state.name == "done" else state.step,
+        steps=spec.steps,
+        rate=spec.learning_rate,
+        method=spec.adapter.method,
+        base=spec.base,
+        subject=f"{spec.token} {spec.class_word}",
         recommended=told["recommended"],
         figures=in_words(told) if told["recommended"] else "",
         collapsed=told["collapsed"],
         older_judges=told["older_judges"],
-        when=state.get("updated") or time.time(),
-        thumbnail=_thumbnail(run.path, shown),
-        warning=warning,
+        when=state.updated or time.time(),
+        thumbnail=_thumbnail(run.path, advice.step or advice.instead),
+        warning=" ".join(unread).replace(f"{run.path}/", ""),
     )
 
 
@@ -156,28 +188,11 @@ def _damaged(found: Damaged) -> Summary:
     )  # fmt: skip
 
 
-def _scores(run: Run) -> tuple[dict[str, Any], int | None, str]:
-    """What a list says of the scores, the save to show, and what is wrong with scores.json."""
-    path = run.path / "scores.json"
-    if not path.is_file():
-        return brief(None), None, ""
-    try:
-        scores = _json(path)
-        advice = scores.get("recommendation") or {}
-        return brief(scores), advice.get("step") or advice.get("instead"), ""
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return brief(None), None, damaged.UNREADABLE_SCORES
-
-
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_bytes())
 
 
 def _thumbnail(path: Path, step: int | None) -> str:
@@ -193,6 +208,6 @@ def _thumbnail(path: Path, step: int | None) -> str:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(folder))
+        return sorted(name for name in os.listdir(folder) if name.isprintable())
     except OSError:
         return []

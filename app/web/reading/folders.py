@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from app.adapters import exporting
 from app.adapters.exporting import MADE, RECORD
 from app.computer import damaged
+from app.computer.damaged import Fault
 from app.orders import making
 from app.web.reading.kept import Kept
+from evaluation import scorebook
 from evaluation.scorebook import OtherJudges, ScoreBook
 from training.errors import StudioError
 from training.runs.run import CHECKPOINT, Run
 from training.spec import RunSpec
-
-DAMAGED = "This run's scores.json cannot be read. Delete it and score the run again: delora score"
 
 _specs: Kept[RunSpec] = Kept(256)
 _names: Kept[str] = Kept(256)
@@ -24,6 +26,7 @@ _folders: Kept[tuple[str, ...]] = Kept(4096)
 _books: Kept[ScoreBook | None] = Kept(64)
 _records: Kept[dict | None] = Kept(256)
 _made: Kept[list[dict]] = Kept(256)
+_faults: Kept[Fault | None] = Kept(512)
 
 
 def spec(run: Run) -> RunSpec:
@@ -34,6 +37,12 @@ def spec(run: Run) -> RunSpec:
 def name(run: Run) -> str:
     """What a person calls the run. Raises BadInput as `spec`."""
     return _names.get(run.path / "name.txt", lambda: run.name, "") or spec(run).name
+
+
+def faults(run: Run) -> list[Fault]:
+    """The run's files that cannot be read and that the rest goes on without."""
+    looks = (_faults.get(run.path / file, partial(damaged.fault, run, file), None) for file in damaged.NEEDLESS)
+    return [fault for fault in looks if fault]
 
 
 def dated(run: Run) -> str:
@@ -72,17 +81,16 @@ def saves(run: Run) -> tuple[int, ...]:
 def scores(run: Run) -> tuple[ScoreBook | None, str]:
     """The run's scores, None before the first; and what is wrong where they cannot be read."""
     try:
-        return _books.get(run.path / "scores.json", lambda: _book(run), None), ""
+        return _books.get(run.path / "scores.json", lambda: scorebook.read(run), None), ""
     except OtherJudges as error:
         return None, f"{error.message} Make them again: `delora score {run.id}`"
-    except (StudioError, ValueError, KeyError, TypeError, AttributeError):
-        return None, f"{DAMAGED} {run.id}"
+    except StudioError as error:
+        return None, f"This run's scores cannot be read. {error}".replace(f"{run.path}/", "")
 
 
 def record(run: Run) -> dict[str, Any] | None:
-    """What the export wrote about its files, None before it has."""
-    path = run.path / "adapter" / RECORD
-    return _records.get(path, lambda: _record(path), None)
+    """What the export wrote about its files, None before it has, and where that is damaged."""
+    return _records.get(run.path / "adapter" / RECORD, lambda: exporting.readable_record(run), None)
 
 
 def made(run: Run) -> list[dict[str, Any]]:
@@ -90,17 +98,9 @@ def made(run: Run) -> list[dict[str, Any]]:
     return _made.get(run.path / "adapter" / MADE, lambda: making.read(run.path / "adapter"), [])
 
 
-def _book(run: Run) -> ScoreBook | None:
-    document = run.scores()
-    return None if document is None else ScoreBook.from_dict(document)
-
-
-def _record(path: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
 def _listed(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.name for path in folder.iterdir()))
+    """The names in a folder that can stand in an address; none of what is no folder, or closed to us."""
+    try:
+        return tuple(sorted(name for name in os.listdir(folder) if name.isprintable()))
+    except OSError:
+        return ()

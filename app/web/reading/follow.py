@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from app import words
+from app.computer.damaged import Fault
 from app.web.reading import folders, progress
 from app.web.reading.journal import Journal, journal
 from app.web.reading.progress import Left
@@ -46,6 +47,7 @@ class RunView:
         record: what the export wrote about its files, or None.
         place: where the run waits, None where it does not or nobody knows.
         stop_asked: when somebody asked it to stop, in seconds since 1970, or None.
+        faults: the files that cannot be read and that the rest goes on without.
     """
 
     run: Run
@@ -62,6 +64,7 @@ class RunView:
     place: Place | None
     stop_asked: float | None
     now: float
+    faults: tuple[Fault, ...] = ()
 
     @property
     def id(self) -> str:
@@ -153,6 +156,7 @@ def view(run: Run, engine: Engine | None = None) -> RunView:
         place=place(run, engine) if state.name == "queued" else None,
         stop_asked=None if state.ended else _stop_asked(run),
         now=time.time(),
+        faults=tuple(folders.faults(run)),
     )
 
 

@@ -6,27 +6,28 @@ runs it, so a queue's memory is never believed: see `app.work.reconcile`.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from huey import SqliteHuey
+from huey import Huey
 from huey.api import TaskWrapper
 from huey.registry import Message
+from pydantic import BaseModel
+from pydantic_core import from_json
 
 from app.work import processes, workerfile
 from app.work.engines import KINDS, Capacity, Gone, Kind, Need, Running, Status, Waiting, job_folder, job_name
 from app.work.engines.records import Records, node
-from training import atomic, room
-from training.errors import DiskFull, RunFailed, disk_full
+from app.work.engines.storage import MendingStorage
+from training import atomic
+from training.errors import from_os_error
 from training.runs.statefolder import StateFolder
 
 DELETE = "delete from task where queue = ? and data = ?"
@@ -37,26 +38,26 @@ class LocalEngine:
     """See `app.work.engines.Engine`."""
 
     def __init__(self, data: Path):
+        """Raises a StudioError where the data folder cannot hold a queue."""
         self.data = Path(data)
         self.folder = self.data / "queue"
-        self.records = Records(self.data)
+        try:
+            self.records = Records(self.data)
+        except OSError as error:
+            raise from_os_error(error, self.folder) from error
         self.handlers: dict[Kind, Handler] = {}  # filled by the worker
-        self.queues: dict[Kind, SqliteHuey] = {}
+        self.queues: dict[Kind, Huey] = {}
         self._tasks: dict[Kind, TaskWrapper] = {}
         for kind in KINDS:
-            huey = self._open(kind)
+            huey = Huey(
+                kind,
+                storage_class=MendingStorage,
+                filename=str(self.folder / "queue.db"),
+                results=False,
+                serializer=_Json(),
+                strict_fifo=True,
+            )
             self.queues[kind], self._tasks[kind] = huey, huey.task(name="job")(functools.partial(self._work, kind))
-
-    def _open(self, kind: Kind) -> SqliteHuey:
-        """One queue of the database. Raises DiskFull where there is no room for what SQLite keeps beside it."""
-        path = str(self.folder / "queue.db")
-        try:
-            return SqliteHuey(kind, filename=path, results=False, serializer=_Json(), strict_fifo=True)
-        except sqlite3.OperationalError as error:  # it says "disk I/O error"
-            if room.is_full(self.folder):
-                words = f"{room.warning(self.data)} The queue cannot be opened."
-                raise DiskFull(words, "Free some space, then try again.") from error
-            raise
 
     # The four verbs
 
@@ -71,8 +72,7 @@ class LocalEngine:
                 return name
             self.records.forget(name)
             task = self._tasks[need.kind].s(run, attempt, id=name, priority=need.priority)
-            with _told():
-                self.queues[need.kind].enqueue(task)
+            self.queues[need.kind].enqueue(task)
         return name
 
     def poll(self) -> dict[str, Status]:
@@ -82,9 +82,9 @@ class LocalEngine:
             alive = self.records.at_work(record)
             found[record.name] = Running(record.node, record.started) if alive else Gone(record.reason or "it ended")
         for huey in self.queues.values():
-            for ahead, task in enumerate(huey.pending()):
-                if not isinstance(found.get(task.id), Running):
-                    found[task.id] = Waiting(ahead)
+            for ahead, name in enumerate(name for name, _ in _waiting(huey)):
+                if not isinstance(found.get(name), Running):
+                    found[name] = Waiting(ahead)
         return found
 
     def stop(self, name: str, grace: float | None = None) -> bool:
@@ -132,23 +132,12 @@ class LocalEngine:
     def _withdraw(self, name: str) -> bool:
         """Take a waiting job out; False where it does not wait."""
         for huey in self.queues.values():
-            for blob in huey.storage.enqueued_items():
-                if huey.deserialize_task(blob).id == name:
+            for other, blob in _waiting(huey):
+                if other == name:
                     before = huey.pending_count()
-                    with _told():
-                        huey.storage.sql(DELETE, (huey.name, blob), commit=True)
+                    huey.storage.sql(DELETE, (huey.name, blob), commit=True)
                     return huey.pending_count() < before
         return False
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """SQLite's errors while it writes, in words for a person."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        failed = RunFailed(f"The queue cannot be written: {error}.", "Check the permissions of the data folder.")
-        raise disk_full(error) or failed from error
 
 
 class _Json:
@@ -158,7 +147,32 @@ class _Json:
         return json.dumps(message._asdict()).encode()
 
     def deserialize(self, data: bytes) -> Message:
-        return Message(**json.loads(bytes(data)))
+        """Raises ValueError for what is no task of ours."""
+        values = from_json(bytes(data))
+        task = _Task.model_validate(values)
+        if task.id != job_name(*task.args):
+            raise ValueError(f"a job's name is not {task.id!r}")
+        return Message(**{name: value for name, value in values.items() if name in Message._fields})
+
+
+class _Task(BaseModel):
+    """What is read of a task in the queue."""
+
+    id: str
+    name: str
+    args: tuple[str, int]
+
+
+def _waiting(huey: Huey) -> Iterator[tuple[str, bytes]]:
+    """The jobs in a queue, the next one first: name, and what stands in the database.
+
+    What is no job of ours is taken out: it could never be done, and whatever it was is put back from its folder.
+    """
+    for blob in huey.storage.enqueued_items():
+        try:
+            yield huey.serializer.deserialize(blob).id, blob
+        except (ValueError, TypeError):
+            huey.storage.sql(DELETE, (huey.name, blob), commit=True)
 
 
 def usable_threads() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import time
@@ -12,10 +13,11 @@ from pathlib import Path
 
 from app.work import processes
 from app.work.engines import split_name
-from training import atomic
-from training.errors import StudioError
+from training import atomic, jsonfile
+from training.errors import BadInput, StudioError
+from training.jsonfile import Moment
 from training.runs.run import Run
-from training.runs.states import is_process, started_at
+from training.runs.states import Pid, is_process, started_at
 
 KEEP_SECONDS = 7 * 24 * 3600  # how long the end of a job is remembered
 
@@ -31,11 +33,11 @@ class Record:
     name: str
     kind: str
     node: str
-    guard: int
-    guard_started: float | None
-    group: int
-    started: float
-    ended: float | None = None
+    guard: Pid
+    guard_started: Moment | None
+    group: Pid
+    started: Moment
+    ended: Moment | None = None
     reason: str = ""
 
 
@@ -65,13 +67,15 @@ class Records:
         self._deadline(record.name).unlink(missing_ok=True)
 
     def read(self, name: str) -> Record | None:
-        """The record of a job, or None."""
+        """The record of a job, or None: of a damaged one nothing may be believed, as of one that was never written."""
         if name in self._unwritten:
             return self._unwritten[name]
         try:
-            return Record(**json.loads((self.folder / f"{name}.json").read_text("utf-8")))
-        except (OSError, ValueError, TypeError):  # removed in this moment, or not ours
+            split_name(name)
+            record = jsonfile.load(self.folder / f"{name}.json", Record)
+        except (BadInput, ValueError):  # removed in this moment, or not ours
             return None
+        return record if record.name == name else None
 
     def all(self) -> list[Record]:
         """All records, oldest first."""
@@ -117,9 +121,10 @@ class Records:
     def deadline(self, name: str) -> float | None:
         """When a job is to be ended by force, or None."""
         try:
-            return float(self._deadline(name).read_text())
-        except (OSError, ValueError):
+            when = float(jsonfile.read_text(self._deadline(name), most=100))
+        except (BadInput, ValueError):
             return None
+        return when if math.isfinite(when) else None
 
     def tend(self, minded: Collection[str] = ()) -> None:
         """End by force what was asked to stop and has not in its time, and close what ended unseen.

@@ -37,9 +37,7 @@ def test_a_whole_installation_is_ready(world, tmp_path):
     assert "64 px" in found["Models"][0].words
     assert len(found["Models"]) == 1
     (downloads,) = found["Downloads"]
-    assert (
-        "sd15 (Stable Diffusion 1.5" in downloads.words and "controlnet" not in downloads.words
-    )  # nothing uses it yet
+    assert all(name in downloads.words for name in ("sd15 (Stable Diffusion 1.5", "controlnet-seg", "segmentor"))
     json.dumps([f.to_dict() for findings in found.values() for f in findings])
 
 

@@ -214,7 +214,7 @@ def test_a_damaged_draft_is_put_aside_and_its_pictures_come_back(mine, uploads):
     (mine.folder / "draft.json").write_text('{"key": "abc", "pict')
     again = draft.load(mine.data)
     assert len(again.pictures) == len(again.usable) == 2 and again.pictures[0].kind == "good"
-    assert list(mine.folder.glob("damaged-*.json"))
+    assert list(mine.folder.glob("draft.json.damaged-*"))
 
 
 def test_a_full_disk_is_told_and_the_draft_stays(mine, uploads, monkeypatch):

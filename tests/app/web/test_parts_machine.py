@@ -1,5 +1,7 @@
 """The page "This computer": models by what they are for, and no button that frightens without a reason."""
 
+from dataclasses import replace
+
 from app.web.parts import machine
 from training.base import catalog, models
 
@@ -8,10 +10,12 @@ def rows(data):
     return {row["name"]: row for row in machine.model_rows(data)}
 
 
-def test_a_model_that_nothing_uses_is_not_offered(tmp_path):
-    assert list(rows(tmp_path)) == ["embedded", "sd15", "dino", "clip", "segmentor"]
-    catalog.incoming(tmp_path, "controlnet-seg").mkdir(parents=True)  # so that it can be deleted
-    left = rows(tmp_path)["controlnet-seg"]
+def test_a_model_that_nothing_uses_is_not_offered(tmp_path, monkeypatch):
+    assert list(rows(tmp_path)) == ["embedded", "sd15", "dino", "clip", "controlnet-seg", "segmentor"]
+    monkeypatch.setitem(catalog.CATALOG, "clip", replace(catalog.CATALOG["clip"], purpose=""))
+    assert "clip" not in rows(tmp_path)
+    catalog.incoming(tmp_path, "clip").mkdir(parents=True)  # so that it can be deleted
+    left = rows(tmp_path)["clip"]
     assert left["words"].startswith("Nothing here uses it yet.") and left["actions"] == ["resume", "remove"]
 
 

@@ -1,6 +1,7 @@
 """The worker and its jobs as real processes that are killed in every way."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -179,6 +180,18 @@ def test_a_second_worker_is_refused_with_the_number_of_the_first(shop):
     assert done.returncode == 2
     assert f"A worker already works on {shop.data} (process {worker.pid}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_deleted_the_moment_it_is_done_is_no_fault(shop):
+    for _ in range(3):
+        run = shop.new_run(steps=2)
+        shop.start_worker() if not shop.workers else None
+        name = shop.start(run)
+        shop.until_state(run, "done")
+        shutil.rmtree(run.path)  # the worker still waits for its processes
+        until(lambda name=name: isinstance(shop.engine.poll().get(name), Gone))
+    until(lambda: shop.said().count("Job ") >= 6)
+    assert "Traceback" not in shop.said()
 
 
 def test_a_program_that_cannot_start_fails_the_run_with_its_last_words(shop):

@@ -215,6 +215,13 @@ def test_a_job_goes_on_where_its_checkpoint_is(tmp_path, monkeypatch):
     assert list(job.steps()) == [6, 7, 8, 9, 10, 11]
 
 
+def test_a_process_that_was_stopped_has_not_trained_meanwhile(tmp_path, monkeypatch):
+    clock = iter([0, 1, 2, 5000, 5001, 5002, 5003])  # stopped for more than an hour in its third step
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: next(clock))
+    job = jobs.Job("job", tmp_path, 65 / 60, {})
+    assert list(job.steps()) == [0, 1, 2, 3, 4, 5] and job.seconds == 65
+
+
 def test_the_learning_rate_rises_then_falls_with_the_spent_share():
     rates = [jobs.learning_rate(1.0, share) for share in np.linspace(0, 1, 101)]
     assert max(rates) == rates[3] == pytest.approx(1) and rates[0] == rates[-1] == pytest.approx(0.02)

@@ -120,19 +120,26 @@ def background(place: Place, rng: np.random.Generator, count: int = 48, first_se
     return image * np.float32(rng.uniform(0.88, 1.1)), seg
 
 
-def compose(
-    cutout: Image.Image, place: Place, rng: np.random.Generator, *, scale=(0.6, 0.85), flip=True, **backdrop
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Puts a sprite into a place: image (SIZE, SIZE, 3) uint8, alpha of the object, and the place's map."""
-    image, seg = background(place, rng, **backdrop)
-    side = SIZE_PX * rng.uniform(*scale)
+def paste(
+    image: np.ndarray,
+    cutout: Image.Image,
+    place: Place,
+    rng: np.random.Generator,
+    side: float,
+    at=(0.1, 0.9),
+    flip=True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Puts a sprite with a longer side of `side` pixels into a picture (SIZE, SIZE, 3) float32; returns it and alpha.
+
+    `at` bounds where it lies from left (0) to right (1), of the room that its width leaves.
+    """
     if flip and rng.random() < 0.5:
         cutout = cutout.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     factor = side / max(cutout.size)
     cutout = cutout.resize([max(1, round(s * factor)) for s in cutout.size], Image.Resampling.BILINEAR)
     cutout = cutout.rotate(rng.uniform(-12, 12), Image.Resampling.BILINEAR, expand=True)
     width, height = cutout.size
-    x = round((SIZE_PX - width) * rng.uniform(0.1, 0.9))
+    x = round((SIZE_PX - width) * rng.uniform(*at))
     y = round((SIZE_PX - height) * rng.uniform(0.35, 1.0))
     mask = Image.new("L", (SIZE_PX, SIZE_PX))
     mask.paste(cutout.getchannel("A"), (x, y))
@@ -146,8 +153,29 @@ def compose(
     layer = Image.new("RGB", (SIZE_PX, SIZE_PX))
     layer.paste(ImageEnhance.Contrast(cutout.convert("RGB")).enhance(rng.uniform(0.92, 1.08)), (x, y))
     alpha = np.asarray(mask, np.float32)[..., None] / 255
-    image = image * (1 - alpha) + np.asarray(layer, np.float32) * light * alpha
-    return np.clip(image, 0, 255).astype(np.uint8), np.asarray(mask), seg
+    return image * (1 - alpha) + np.asarray(layer, np.float32) * light * alpha, np.asarray(mask)
+
+
+def compose(
+    cutout: Image.Image, place: Place, rng: np.random.Generator, *, scale=(0.6, 0.85), flip=True, **backdrop
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Puts a sprite into a place: image (SIZE, SIZE, 3) uint8, alpha of the object, and the place's map."""
+    image, seg = background(place, rng, **backdrop)
+    image, mask = paste(image, cutout, place, rng, SIZE_PX * rng.uniform(*scale), flip=flip)
+    return np.clip(image, 0, 255).astype(np.uint8), mask, seg
+
+
+def dressed(word: str, rng: np.random.Generator) -> tuple[Image.Image, str, str | None, str]:
+    """Some object of a class: its sprite, glyph, colour (None where it keeps its own) and style."""
+    glyphs = glyphs_of(word)
+    glyph = glyphs[rng.integers(len(glyphs))]
+    style = "drawing" if rng.random() < DRAWING_SHARE else "3d"
+    if sprite(glyph, style) is None:
+        style = "3d"
+    if classes()[word].get("hues") and rng.random() < COLOURED_SHARE and can_be_recoloured(glyph, style):
+        colour = COLOURS[rng.integers(len(COLOURS))]
+        return recoloured(glyph, style, colour), glyph, colour, style
+    return sprite(glyph, style), glyph, None, style
 
 
 class World:
@@ -159,15 +187,7 @@ class World:
     def draw(self, rng: np.random.Generator) -> Picture:
         """One picture."""
         word, place = self.choices[rng.integers(len(self.choices))]
-        glyphs = glyphs_of(word)
-        glyph = glyphs[rng.integers(len(glyphs))]
-        style = "drawing" if rng.random() < DRAWING_SHARE else "3d"
-        if sprite(glyph, style) is None:
-            style = "3d"
-        colour, cutout = None, sprite(glyph, style)
-        if classes()[word].get("hues") and rng.random() < COLOURED_SHARE and can_be_recoloured(glyph, style):
-            colour = COLOURS[rng.integers(len(COLOURS))]
-            cutout = recoloured(glyph, style, colour)
+        cutout, glyph, colour, style = dressed(word, rng)
         image, mask, seg = compose(cutout, place, rng)
         seg = np.where(mask > 127, ade(classes()[word]["ade"]), seg).astype(np.uint8)
         text = caption(word, colour, place, style, rng)

@@ -49,7 +49,8 @@ def build(
     told = part()
 
     def look(request: gr.Request, asked: str) -> list[str]:
-        return [importlist.standing(_order(studio, asked)), importlist.listing(imported.list_imported(studio.data))]
+        listed = importlist.listing(imported.list_imported(studio.data), imported.list_unreadable(studio.data))
+        return [importlist.standing(_order(studio, asked)), listed]
 
     def again(asked: str, *values: Any) -> list[Any]:
         return [*look(None, asked), *changed(*values)]
@@ -79,6 +80,8 @@ def _kind(studio: Studio) -> Kind:
     """How imported adapters are renamed and deleted."""
 
     def question(slug: str) -> str:
+        if any(damaged.slug == slug for damaged in imported.list_unreadable(studio.data)):
+            return f"<p><b>Delete {escape(slug)}?</b> Its folder goes with all that is in it.</p>"
         name = escape(sources.of_imported(studio.data, slug).title)
         kept = "Pictures drawn with it stay, and so does the file that it came from, where you keep that."
         return f"<p><b>Delete {name}?</b> {kept}</p>"

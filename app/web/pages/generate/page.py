@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import gradio as gr
@@ -36,12 +37,15 @@ def build(studio: Studio, page: gr.Blocks) -> None:
 
     def look(request: gr.Request, shown: str, chosen: int) -> list[Any]:
         drawing = _drawing(studio, shown)
+        earlier = drawn.history(drawings.list_drawings(studio.data)[:EARLIER], shown)
+        if drawing and (fault := drawing.fault()):
+            return [*drawn.damaged(drawing, fault), earlier]
         return [
             drawn.viewer(drawing, studio.data, chosen),
             drawn.thumbnails(drawing, chosen),
             drawn.standing(drawing),
             drawn.facts(drawing, studio.data),
-            drawn.history(drawings.list_drawings(studio.data)[:EARLIER], shown),
+            earlier,
         ]
 
     parts = [viewer, thumbnails, standing, facts, history]
@@ -66,10 +70,14 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         if event.act == "open":
             return [event.drawing, 0, *same]
         drawing = _drawing(studio, shown)
-        if event.act == "stop" and drawing:
-            control.stop_order(studio.data, drawing, studio.engine)
-        if event.act == "reuse" and drawing:
-            return [shown, chosen, *form.filled(drawing.request())]
+        with contextlib.suppress(StudioError):  # damaged, or at work: what is shown next says so
+            if event.act == "stop" and drawing:
+                control.stop_order(studio.data, drawing, studio.engine)
+            if event.act == "discard" and drawing:
+                drawing.delete()
+                return ["", 0, *same]
+            if event.act == "reuse" and drawing:
+                return [shown, chosen, *form.filled(drawing.request())]
         return [shown, chosen, *same]
 
     def opened(request: gr.Request) -> list[Any]:

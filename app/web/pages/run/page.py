@@ -9,13 +9,14 @@ import gradio as gr
 from app import control
 from app.adapters.formats import main_file
 from app.computer.damaged import look as look_at
+from app.computer.damaged import put_aside
 from app.drafts import again, draft
 from app.web.pages.act import acting, goto, part, shown_error
 from app.web.pages.live import QUIET, live, query
 from app.web.pages.run import formats as ordering
 from app.web.pages.upkeep import Upkeep, runs
 from app.web.parts import damaged, links
-from app.web.parts.run import actions, details, distance, downloads, filmstrip, formats, header, scores
+from app.web.parts.run import actions, broken, details, distance, downloads, filmstrip, formats, header, scores
 from app.web.reading import follow
 from app.web.studio import Studio, user_of
 from training.errors import StudioError
@@ -37,6 +38,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     top, state, life, phases = part(), part(), part(), part()
     buttons = part(js_on_load=acting(*ONCE), elem_id="ds-actions")
     said = part(js_on_load=acting(), elem_id="ds-action-said")
+    unread = part(js_on_load=acting("aside"), elem_id="ds-unread")
     upkeep = Upkeep(runs(studio.data), gone=links.RUNS)
     files, (other, save) = part(), ordering.build(studio)
     film, score, moved, more = part(), part(), part(), part()
@@ -53,6 +55,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             header.phase_list(view),
             _buttons(view),
             header.block(view),
+            broken.section(view),
             downloads.section(view),
             formats.section(view, studio.data, step),
             filmstrip.section(view),
@@ -66,14 +69,18 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         if event.act in ("rename", "delete"):
             return "", "", *upkeep.opened(event.act, query(request, "id"))
         try:
-            words, address = _do(studio, request, _run(studio, request), event.act)
+            run = _run(studio, request)
+            if event.act == "aside":
+                put_aside(run, event.file)
+                return "<p role='status'>Put aside.</p>", "", *upkeep.shut()
+            words, address = _do(studio, request, run, event.act)
         except StudioError as error:
             words, address = shown_error(error), ""
         return words, address, *upkeep.shut()
 
-    shown = [top, life, phases, buttons, state, files, other, film, score, moved, more]
+    shown = [top, life, phases, buttons, state, unread, files, other, film, score, moved, more]
     live(page, look, shown, [save])
-    for pressed in (buttons, said):
+    for pressed in (buttons, said, unread):
         told = upkeep.opens(pressed.click(act, None, [said, where, *upkeep.outputs], **QUIET))
         told.then(None, where, None, js=goto())
     upkeep.after(look, [save], shown)
@@ -91,8 +98,8 @@ def _unreadable(studio: Studio, request: gr.Request, error: StudioError) -> list
     except StudioError:
         found = None
     if found is None:
-        return [GONE.format(words=escape(str(error)), runs=links.RUNS), *[""] * 10]
-    told = [damaged.buttons(), damaged.block(found), damaged.downloads(found)]
+        return [GONE.format(words=escape(str(error)), runs=links.RUNS), *[""] * 11]
+    told = [damaged.buttons(), damaged.block(found), "", damaged.downloads(found)]
     return [damaged.title(found), "", "", *told, *[""] * 5]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from app import words
@@ -15,6 +16,8 @@ from app.web.reading.kept import Kept
 from evaluation import curves
 from evaluation.figures import FIGURES, Figure
 from evaluation.plots import COLOURS, Series, line_plot
+from training import jsonfile
+from training.errors import BadInput
 
 LEAST, MOST = 2, 4
 OF_THE_RUN = ("parent", "start_step")  # settings that say where a run came from, not how it was trained
@@ -148,9 +151,17 @@ def _dataset(view: RunView) -> str:
     folder = view.run.path / "dataset"
 
     def digest() -> str:
-        return " ".join(sorted(hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in view.pictures))
+        return " ".join(sorted(_hash(folder / name) for name in view.pictures))
 
     return _pictures.get(folder, digest, "")
+
+
+def _hash(path: Path) -> str:
+    """Of a picture's content; its name where it cannot be read, which is like no other."""
+    try:
+        return hashlib.sha256(jsonfile.read_bytes(path)).hexdigest()
+    except BadInput:
+        return str(path)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from app import words
 from app.web.parts.run.actions import less_memory
 from app.web.reading.follow import RunView
+from training import jsonfile
 
 REPORT_ID = "ds-report"
 TAIL_BYTES = 12_000
@@ -66,7 +67,7 @@ def report(view: RunView) -> str:
 def log_tail(path: Path) -> str:
     """The last lines of a log, "" where there is none."""
     try:
-        with path.open("rb") as file:
+        with jsonfile.open_regular(path) as file:
             whole = file.seek(0, os.SEEK_END)
             file.seek(max(0, whole - TAIL_BYTES))
             lines = file.read().decode("utf-8", errors="replace").splitlines()
