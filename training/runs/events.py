@@ -26,7 +26,8 @@ class _Event(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     kind: str = ""
-    time: Moment | None = None
+    time: Moment = 0.0
+    phase: str = ""
 
 
 class _Step(_Event):
