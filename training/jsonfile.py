@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from training.errors import BadInput
 
 RESTORE = "Put it back from a copy of the folder, if there is one."
 LARGEST_BYTES = 64 * 2**20  # a thousand times the usual; the largest are scores.json of many pictures
 LARGEST_NUMBER = 1e18  # no time, count or measurement of ours comes near it; larger ones overflow what is made of them
-LARGE = re.compile(rb"[eE]\+?[0-9]|[0-9]{18}")  # what a number beyond that has in its letters
+LARGE = re.compile(rb"[eE]\+?[0-9]|[0-9]{18}|NaN|Infinity")  # what a number beyond that has in its letters
 
 Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]  # seconds since 1970; what a calendar can show
 Count = Annotated[int, Field(ge=0, le=10**12)]
@@ -63,12 +62,17 @@ def parse(path: Path, remedy: str = RESTORE) -> Any:
     """The JSON value in a file, checked for nothing but its size, depth and numbers."""
     data = read_bytes(path, remedy)
     try:
-        values = from_json(data, allow_inf_nan=False)  # refuses what is nested deeper than 200
+        values = from_json(data)
     except ValueError as error:
         raise BadInput(f"{path} is damaged: it is cut off or no JSON.", remedy) from error
     if LARGE.search(data) and not _usual(values):
         raise BadInput(f"{path} is damaged: a number in it is out of all bounds.", remedy)
     return values
+
+
+def from_json(data: bytes | str) -> Any:
+    """A JSON value. Raises ValueError for what is none, is nested deeper than 200, or holds half a letter."""
+    return _adapter(Any).validate_json(data)
 
 
 def read_text(path: Path, remedy: str = RESTORE, most: int = LARGEST_BYTES) -> str:

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pydantic_core import from_json
-
 from training import jsonfile
 from training.errors import BadInput, Stopped
 from training.jsonfile import Moment
@@ -160,7 +158,7 @@ def _read(file: IO[str]) -> Holder:
     """Who signed an open lock file; a Holder without a process where that is just being written."""
     file.seek(0)
     try:
-        return jsonfile.check(Path(file.name), from_json(file.read(SIGNED_LETTERS)), Holder)
+        return jsonfile.check(Path(file.name), jsonfile.from_json(file.read(SIGNED_LETTERS)), Holder)
     except (BadInput, ValueError):  # ValueError: no text, or no JSON
         return Holder()
 

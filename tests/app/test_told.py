@@ -197,6 +197,8 @@ def test_events_of_wrong_types_are_passed_over(tmp_path):
         {"kind": ["step"]},
         {"kind": "phase", "phase": None},
         {"kind": "step", "step": 5, "time": 1e300},
+        {"kind": "step", "step": 5, "time": None},
+        {"kind": "attempt", "number": 2, "phase": []},
     )
     with (run.path / "events.jsonl").open("ab") as file:
         file.write(b'{"kind": "step", "step": 1e999}\n' + b"[" * 100_000 + b"\n")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import from_json
 
 from training import atomic, jsonfile
 from training.errors import from_os_error
@@ -27,7 +26,8 @@ class _Event(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     kind: str = ""
-    time: Moment | None = None
+    time: Moment = 0.0
+    phase: str = ""
 
 
 class _Step(_Event):
@@ -132,7 +132,7 @@ def _step(event: dict[str, Any]) -> int:
 
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
-        event = from_json(line, allow_inf_nan=False)
+        event = jsonfile.from_json(line)
         if not isinstance(event, dict):
             return None
         KINDS.get(event.get("kind"), _Event).model_validate(event)

@@ -20,13 +20,12 @@ from huey import Huey
 from huey.api import TaskWrapper
 from huey.registry import Message
 from pydantic import BaseModel
-from pydantic_core import from_json
 
 from app.work import processes, workerfile
 from app.work.engines import KINDS, Capacity, Gone, Kind, Need, Running, Status, Waiting, job_folder, job_name
 from app.work.engines.records import Records, node
 from app.work.engines.storage import MendingStorage
-from training import atomic
+from training import atomic, jsonfile
 from training.errors import from_os_error
 from training.runs.statefolder import StateFolder
 
@@ -148,7 +147,7 @@ class _Json:
 
     def deserialize(self, data: bytes) -> Message:
         """Raises ValueError for what is no task of ours."""
-        values = from_json(bytes(data))
+        values = jsonfile.from_json(bytes(data))
         task = _Task.model_validate(values)
         if task.id != job_name(*task.args):
             raise ValueError(f"a job's name is not {task.id!r}")
