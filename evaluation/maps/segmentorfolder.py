@@ -7,12 +7,14 @@ short side is scaled to that edge (as the models were trained and tested), and n
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from pydantic import BaseModel, Field
+
+from training import jsonfile
 from training.errors import BadInput
 from training.maps.classes import CLASSES
 
@@ -24,6 +26,29 @@ KINDS = ("SegformerForSemanticSegmentation", "UperNetForSemanticSegmentation", "
 WANTED = "Give a SegFormer, UperNet or Mask2Former folder with ADE20K's 150 classes and safetensors weights."
 ENOUGH_NAMES = 120  # of 150: folders spell some names in their own way
 BILINEAR, IMAGENET_MEAN, IMAGENET_STD = 2, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+Edge = Annotated[int, Field(ge=1, le=16384)]
+Three = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+class _Config(BaseModel):
+    architectures: list[str] | None = None
+    id2label: dict[str, str] = {}
+
+
+class _Preprocessor(BaseModel):
+    size: Edge | dict[str, Edge | None] = 512
+    max_size: Edge | None = None
+    size_divisor: Annotated[int, Field(ge=0, le=1024)] | None = None
+    resample: Annotated[int, Field(ge=0, le=5)] = BILINEAR
+    do_resize: bool | None = True
+    do_rescale: bool | None = True
+    rescale_factor: float = 1 / 255
+    do_normalize: bool | None = True
+    image_mean: Three | None = None
+    image_std: Three | None = None
+    image_processor_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +105,7 @@ class SegmentorFolder:
 
 def inspect(path: Path) -> SegmentorFolder:
     """Check a segmentor's folder. Raises BadInput, naming folder or file, and what to do."""
-    config = _json(path / "config.json")
+    config = _read(path / "config.json", _Config)
     kinds = config.get("architectures") or [None]
     if kinds[0] not in KINDS:
         raise BadInput(f"{path} is a {kinds[0] or 'model of an unnamed kind'}, no segmentor.", WANTED, "segmentor")
@@ -93,7 +118,8 @@ def inspect(path: Path) -> SegmentorFolder:
         )
         words = f"{path} has {held}." if pickles else f"{path} holds no weights (model.safetensors)."
         raise BadInput(words, WANTED, "segmentor")
-    return SegmentorFolder(path, kinds[0], preprocessing(_json(path / "preprocessor_config.json")), weights)
+    shown = preprocessing(_read(path / "preprocessor_config.json", _Preprocessor))
+    return SegmentorFolder(path, kinds[0], shown, weights)
 
 
 def preprocessing(config: dict) -> Preprocessing:
@@ -135,13 +161,10 @@ def _check_classes(path: Path, labels: dict[str, str]) -> None:
         )
 
 
-def _json(path: Path) -> dict:
+def _read(path: Path, kind: type[BaseModel]) -> dict:
+    """What a config states of a kind's fields."""
     try:
-        values = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing.", WANTED, "segmentor") from None
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read ({error}).", "Copy or download it again.", "segmentor") from None
-    if not isinstance(values, dict):
-        raise BadInput(f"{path} holds no settings.", "Copy or download it again.", "segmentor")
-    return values
+        return jsonfile.load(path, kind, "Copy or download it again.").model_dump(exclude_unset=True)
+    except BadInput as error:
+        error.field = "segmentor"
+        raise

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel as Shape
+from pydantic import Field
 
 import assets
+from training import jsonfile
 from training.base import catalog, guard, modelfolder
 from training.base.models import fingerprint
 from training.errors import BadInput, MissingModel
@@ -33,6 +37,18 @@ SAME = {  # what must be as in the UNet, whose blocks it adds to: setting -> in 
     "block_out_channels": "blocks of widths {}",
     "layers_per_block": "{} layers a block",
 }
+
+
+Widths = Annotated[list[int], Field(min_length=1, max_length=8)]
+
+
+class _Shape(Shape):
+    in_channels: int
+    block_out_channels: Widths
+    layers_per_block: int | list[int]
+    cross_attention_dim: int | list[int]
+    conditioning_channels: int
+    conditioning_embedding_out_channels: Widths
 
 
 @dataclass(frozen=True)
@@ -84,6 +100,7 @@ def inspect(ref: str, unet: Mapping, vae_factor: int, data: Path) -> ControlFold
     path, name = _find(ref, data)
     try:
         config = DEFAULTS | modelfolder.read_config(path / "config.json")
+        jsonfile.check(path / "config.json", config, _Shape)
         kind = config.get("_class_name")
         if kind != "ControlNetModel":
             raise BadInput(f"{path} is a {kind or 'model of an unnamed kind'}, no ControlNet.", "Give another folder.")

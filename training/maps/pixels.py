@@ -19,8 +19,8 @@ HALF = 128  # of alpha
 class Pixels:
     """What a file holds.
 
-    values: (H, W) uint8 or int32 grey values or palette indices; None where it holds colours.
-    colours: (H, W, 3) uint8; None where it holds grey values.
+    values: (H, W) uint8 or int32 grey values, or the numbers of a PNG with a palette; None where it holds only colours.
+    colours: (H, W, 3) uint8; None where the values alone mean something.
     hidden: (H, W) bool, the transparent pixels; None where there are none.
     lossy: the format in words where it changes pixels, or "". ours: an index PNG that this program wrote.
     """
@@ -59,7 +59,7 @@ def load(path: Path) -> Pixels:
             values, rgb = np.asarray(image), np.asarray(image.convert("RGB"))
             if _numbers_count(values, rgb):
                 return Pixels(values, None, hidden, lossy, ours)
-            return Pixels(None, rgb, hidden, lossy, ours)
+            return Pixels(values, rgb, hidden, lossy, ours)
         if image.mode in ("L", "LA") or image.mode.startswith("I"):
             grey = image.getchannel(0) if image.mode == "LA" else image
             return Pixels(np.asarray(grey).astype(np.int32), None, hidden, lossy, ours)

@@ -90,12 +90,14 @@ def read(path: Path, answers: Answers = NONE) -> Reading:
     if found := CITYSCAPES_NAME.search(path.stem):
         words = f"Its name ({found[0]}) is Cityscapes', whose classes are others. Only ADE20K's 150 classes are read."
         return Reading(path, "Cityscapes", problems=(Problem("foreign", words),), size=pixels.size)
-    if pixels.values is not None:
+    if pixels.colours is None:
         way, labels, problems = _grey(pixels.values, pixels.ours, path, answers)
     else:
         way, labels, problems = coloured.read(pixels.colours, bool(pixels.lossy), answers.nearest)
         if way == coloured.GREY:
             way, labels, problems = _grey(pixels.colours[..., 0].astype(np.int32), False, path, answers)
+        elif way in ("", coloured.FULL) and pixels.values is not None:  # colours that some tool gave its numbers
+            way, labels, problems = _grey(pixels.values, False, path, answers)
     if labels is None:
         return Reading(path, way, problems=tuple(problems), size=pixels.size)
     if pixels.hidden is not None:

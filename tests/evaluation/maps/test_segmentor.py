@@ -181,6 +181,16 @@ def test_damaged_pickled_and_missing_folders_are_refused(copy, tmp_path):
             segmentor.load(ref, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "values", [{"size": "large"}, {"size": {"height": 0}}, {"image_std": [1]}, {"resample": 9}, []]
+)
+def test_a_preprocessor_config_that_says_nonsense_is_named(copy, values):
+    folder = copy()
+    (folder / "preprocessor_config.json").write_text(json.dumps(values))
+    with pytest.raises(BadInput, match="preprocessor_config.json is damaged"):
+        segmentorfolder.inspect(folder)
+
+
 def test_names_that_nobody_gave_are_taken_on_trust(copy):
     segmentorfolder.inspect(copy(id2label={str(i): f"LABEL_{i}" for i in range(150)}))
 

@@ -43,6 +43,7 @@ def test_one_that_shrinks_its_picture_otherwise_is_refused_before_it_is_run(tiny
         ({"in_channels": 9}, "latents of 9 channels"),
         ({"block_out_channels": [8, 32]}, r"blocks of widths \[8, 32\]"),
         ({"conditioning_channels": 4}, "takes pictures of 4 channels"),
+        ({"conditioning_embedding_out_channels": "wide"}, "config.json is damaged: what it says of conditioning_emb"),
     ],
 )
 def test_others_are_refused_in_words(tiny_base, folder, tmp_path, changes, words):

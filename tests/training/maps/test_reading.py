@@ -122,6 +122,18 @@ def test_a_palette_png_in_ade20ks_own_order_tells_road_from_skyscraper(save):
     np.testing.assert_array_equal(found.labels, labels)
 
 
+def test_a_palette_of_some_tools_own_colours_leaves_the_numbers_to_be_read(save):
+    numbers = np.array([[0, 1], [3, 150]], dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    image = Image.fromarray(numbers).convert("P")
+    image.putpalette([value for i in range(256) for value in (0, 64 * (i % 4), (37 * i) % 256)])  # red 0: as if full
+    found = reading.read(save(image))
+    assert (found.way, kinds(found)) == ("0-150 index", [])
+    assert np.unique(found.labels).tolist() == [0, 2, 149, 255]
+    cityscapes = Image.fromarray(numbers % 150).convert("P")
+    cityscapes.putpalette(colours.OTHERS["Cityscapes"].ravel().tolist())
+    assert reading.read(save(cityscapes)).way == "Cityscapes"
+
+
 def test_the_full_encoding_is_read_without_overflow(save):
     # Numbers of mapFromADE: wall 2978, sky 2420, tree 2855, double door 783 (door's second); snow, 2454, is no class.
     numbers = {0: 2978, 2: 2420, 4: 2855, 14: 783, 200: 2454}
