@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from evaluation.gate_table import table
+
 HEAD = """---
 license: mit
 library_name: diffusers
@@ -107,8 +109,6 @@ def _gates(f: dict) -> str:
 
 def _judges(file: Path) -> str:
     """What the judges make of pictures whose worth is known, where that was measured."""
-    from evaluation.judge_gates import table
-
     if not file.is_file():
         return ""
     return (

@@ -27,8 +27,10 @@ import assets
 from evaluation import encoders, gate_sets, prompts, samplesubjects
 from evaluation.cleanness import Cleanness
 from evaluation.damage import KINDS
+from evaluation.embedded_card import write_card
 from evaluation.figures import FIGURES, Figure, Figures, figures
 from evaluation.gate_sets import DEGREES, PictureSet, damaged, renders, texts
+from evaluation.gate_table import table
 from evaluation.pictures import read_pictures
 from evaluation.samplesubjects import SampleSubject
 from evaluation.subject import Judge
@@ -178,36 +180,6 @@ def document(found: Sequence[Judged], degrees: Sequence[dict], new: dict[str, li
     }
 
 
-def table(measured: dict) -> str:
-    """The gate as markdown."""
-    count = len(measured["subjects"])
-    names = [figure.name for figure in FIGURES]
-    lines = [f"| pictures ({count} subjects) | {' | '.join(names)} | pass |", "|---|---|---|---|---|"]
-    for good, title in ((True, "good"), (False, "bad")):
-        for one in measured["sets"]:
-            if one["good"] == good:
-                cells = " | ".join(f"{one[f.key]:.0f} %" if f.key in one else "" for f in FIGURES)
-                lines.append(f"| {title}: {one['set']} | {cells} | {one['pass']} of {one['of']} |")
-    asked = " | ".join(f"{measured['asked'][figure.key]:.0f} %" for figure in FIGURES)
-    lines.append(f"| asked for | {asked} | |")
-    lines += ["", f"Area under the curve, good sets against bad ones by their least figure: {measured['auc']:.3f}."]
-    for figure in FIGURES:
-        through = "; ".join(measured["let_through"][figure.key]) or "nothing"
-        lines.append(f"Without “{figure.name.lower()}” would pass: {through}.")
-    head = " | ".join(f"{degree:.0%}" for degree in DEGREES)
-    lines += [
-        "",
-        f"| clean picture in %, by degree of damage | whole | {head} |",
-        "|---|" + "---|" * (len(DEGREES) + 1),
-    ]
-    for key, told in (("degrees", ""), ("unlearnt", ", never learnt (one subject)")):
-        lines += [
-            f"| {kind}{told} | {' | '.join(f'{v:.0f}' for v in values)} |" for kind, values in measured[key].items()
-        ]
-    held = "The gate holds." if not measured["faults"] else f"The gate does not hold: {'; '.join(measured['faults'])}."
-    return "\n".join([*lines, "", held]) + "\n"
-
-
 def main() -> None:
     """The command line of the gate."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -225,8 +197,6 @@ def main() -> None:
     measured = document(*study(options.out, names, options.threads))
     write_text(options.out / "gates.json", json.dumps(measured, indent=1) + "\n")
     if options.card:
-        from evaluation.embedded_card import write_card
-
         assets.path(*FILE).write_text(json.dumps(measured, indent=1) + "\n")
         write_card(assets.path("embedded"))
     print(table(measured), end="")
