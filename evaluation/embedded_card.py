@@ -107,7 +107,7 @@ def _gates(f: dict) -> str:
 
 def _judges(file: Path) -> str:
     """What the judges make of pictures whose worth is known, where that was measured."""
-    from evaluation.judge_gates import table
+    from evaluation.judge_table import table
 
     if not file.is_file():
         return ""
