@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from evaluation.gate_table import table
-
 HEAD = """---
 license: mit
 library_name: diffusers
@@ -109,6 +107,8 @@ def _gates(f: dict) -> str:
 
 def _judges(file: Path) -> str:
     """What the judges make of pictures whose worth is known, where that was measured."""
+    from evaluation.judge_table import table
+
     if not file.is_file():
         return ""
     return (

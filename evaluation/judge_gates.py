@@ -30,7 +30,7 @@ from evaluation.damage import KINDS
 from evaluation.embedded_card import write_card
 from evaluation.figures import FIGURES, Figure, Figures, figures
 from evaluation.gate_sets import DEGREES, PictureSet, damaged, renders, texts
-from evaluation.gate_table import table
+from evaluation.judge_table import table
 from evaluation.pictures import read_pictures
 from evaluation.samplesubjects import SampleSubject
 from evaluation.subject import Judge

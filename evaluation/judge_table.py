@@ -1,4 +1,4 @@
-"""The gate of the judges as a table, for the terminal and the toy model's card."""
+"""What `evaluation.judge_gates` measured, as markdown: for its command line and for the toy model's card."""
 
 from evaluation.figures import FIGURES
 from evaluation.gate_sets import DEGREES
