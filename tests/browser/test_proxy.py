@@ -54,8 +54,8 @@ def test_every_page_works_behind_it(behind, page, browser):
     run_id = walks.press_start(page)
     expect(page.get_by_role("heading", name="Jeep", level=1)).to_be_visible()
     assert run_id in page.url and page.url.startswith(proxy.url)
-    # Gradio names its manifest, which nothing here needs, by the path "/", and a browser looks there for an icon until a
-    # page has named its own; nothing else asks beside the app's path.
+    # Gradio names its manifest, which nothing here needs, by the path "/", and a browser looks there for an icon until
+    # a page has named its own; nothing else asks beside the app's path.
     assert set(proxy.stray) <= {"/manifest.json", "/favicon.ico"}
     assert [error for error in page.errors if "404" not in error] == [] and len(page.errors) <= len(proxy.stray)
 
