@@ -26,7 +26,7 @@ def files(data: Path) -> list[Path]:
         if path.is_file() and not path.name.endswith((".lock", "-shm")) and kind not in seen:
             seen.add(kind)
             found.append(path)
-    return [*found, data / "queue" / "device.lock"]
+    return [*found, data / "queue" / "device.lock", data / "queue" / "worker.lock"]
 
 
 # Each takes a path and a source of chance, and leaves something else there

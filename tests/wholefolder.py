@@ -55,7 +55,8 @@ def build(data: Path) -> Run:
     downloads._tell(data, "dino", 1, 2, "cut off")
     studio.engine.records.close(studio.engine.records.open(f"{run.id}.1", "train", os.getpid(), os.getpid()), "done")
     studio.engine.records.end_at(f"{run.id}.1", 1.0)
-    workerfile.write(data, "here", 100.0)
+    with workerfile.hold(data):
+        workerfile.write(data, "here", 100.0)
     presence.join(data)
     presence.note(data, 1)
     with devices.owner(data, "somebody", run=run.id):
