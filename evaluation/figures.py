@@ -130,14 +130,17 @@ def _thing(scores: Scores, base: Scores, real: dict[str, float] | None) -> float
     """How much of a thing is there: of the class word as the base model draws it, and of the subject itself.
 
     A new subject is less of its kind to CLIP than what the base draws (it names one in five of the toy world's
-    held-out subjects), so the way from the base's pictures to the subject's own (CLIP-I) counts as well: whatever a
-    picture loses of its kind, it must gain in likeness. (Neither counts below nothing: a bubble tea is less of a cup
-    to CLIP than most things are, and is all there.) None where there is no such way.
+    held-out subjects), so the way from the base's pictures to the subject's own counts as well, the mean of what DINO
+    and CLIP-I see of it: whatever a picture loses of its kind, it must gain in likeness. (Neither counts below nothing:
+    a bubble tea is less of a cup to CLIP than most things are, and is all there.) None where there is no such way.
     """
-    if scores.thing is None or base.thing is None or base.thing <= 0:
+    if scores.thing is None or base.thing is None or base.thing <= 0 or real is None:
         return None
-    own = likeness(scores.clip_i, base.clip_i, real and real["clip_i"])
-    return None if own is None else 100 * max(0.0, scores.thing / base.thing) + max(0.0, own)
+    ways = (likeness(getattr(scores, key), getattr(base, key), real[key]) for key in ("dino", "clip_i"))
+    gained = [max(0.0, way) for way in ways if way is not None]
+    if not gained:
+        return None
+    return 100 * max(0.0, scores.thing / base.thing) + sum(gained) / len(gained)
 
 
 def clean(scores: Scores) -> float:

@@ -34,7 +34,7 @@ def test_the_figures_of_saves_stand_beside_their_scores():
     document = BOOK.with_save(200, made(0.7, thing=0.15, clip_i=0.6, clean=0.96)).to_dict("Biscuit")
     told = document["saves"]["200"]["figures"]
     assert told["likeness"] == pytest.approx(75)  # 0.3 of the 0.4 from the base to the real pictures
-    assert told["thing"] == pytest.approx(75 + 25)  # 3/4 of the kind, and a quarter of the way to the real pictures
+    assert told["thing"] == pytest.approx(75 + (75 + 25) / 2)  # of its kind, and half of DINO's and CLIP's ways to it
     assert told["follows"] == pytest.approx(100) and told["clean"] == pytest.approx(96)
     assert document["recommendation"]["step"] == 200
     assert BOOK.figures(0).likeness == 0 and BOOK.figures(0).follows == pytest.approx(100)
