@@ -40,6 +40,7 @@ class _Said:
     """What worker.json says."""
 
     pid: Pid | None = None
+    pid_started: Moment | None = None
     node: str = ""
     since: Moment | None = None
     heartbeat: Moment | None = None

@@ -34,9 +34,12 @@ def test_the_real_pictures(folder, monkeypatch, capsys, tmp_path):
 
 def test_the_drawn_pictures(folder, capsys):
     class Judge:
+        known, strangeness = True, 0.1
+
         def score(self, pictures, texts):
             assert texts == ["a dog in the snow"] * len(pictures)
-            return SimpleNamespace(to_dict=lambda: {"pictures": len(pictures)})
+            figures = {"dino": 0.5, "clip_i": 0.5, "clip_t": 0.2, "clean": 1.0, "pictures": len(pictures)}
+            return SimpleNamespace(**figures, to_dict=lambda: figures)
 
         def self_similarity(self):
             return 1.0

@@ -18,6 +18,7 @@ from app.orders.request import parse_request
 from app.web.parts import cards, drawn, importlist, machine, summaries
 from app.web.parts.run import broken, formats, header, scores
 from app.web.reading.follow import view
+from evaluation.scorebook import VERSION
 from training.base import catalog, hub, models
 from training.errors import BadInput
 from training.runs.run import Run
@@ -136,7 +137,7 @@ def test_only_what_cannot_be_read_can_be_put_aside(tmp_path):
 def test_a_save_is_drawn_with_though_the_scores_cannot_be_read(tmp_path):
     run = handmade.finished(tmp_path)
     assert saves.best_save(run) == (8, "recommended")
-    (run.path / "scores.json").write_text('{"recommendation": null, "saves": {}}')
+    (run.path / "scores.json").write_text(f'{{"version": {VERSION}, "recommendation": null, "saves": {{}}}}')
     assert saves.best_save(run) == (16, "newest")
     assert "scores cannot be read" in scores.section(view(run))
     (run.path / "scores.json").write_text("5")
