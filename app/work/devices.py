@@ -125,7 +125,7 @@ def owner(data: Path, who: str, ask: Callable[[str], None] | None = None, run: s
 def present(data: Path) -> Holder | None:
     """Who holds the device of a data folder; None where it is free."""
     try:
-        with (Path(data) / "queue" / "device.lock").open("r") as file:
+        with jsonfile.open_regular(Path(data) / "queue" / "device.lock") as file:
             return None if _try(file, fcntl.LOCK_SH) else _read(file)
     except OSError:  # not there, or something else that has its name: nobody can hold that
         return None
@@ -154,16 +154,16 @@ def _lock_file(path: Path) -> IO[str]:
     return path.open("a+")
 
 
-def _read(file: IO[str]) -> Holder:
+def _read(file: IO) -> Holder:
     """Who signed an open lock file; a Holder without a process where that is just being written."""
     file.seek(0)
     try:
-        return jsonfile.check(Path(file.name), jsonfile.from_json(file.read(SIGNED_LETTERS)), Holder)
+        return jsonfile.check(Path(str(file.name)), jsonfile.from_json(file.read(SIGNED_LETTERS)), Holder)
     except (BadInput, ValueError):  # ValueError: no text, or no JSON
         return Holder()
 
 
-def _try(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
+def _try(file: IO, kind: int = fcntl.LOCK_EX) -> bool:
     """Take the lock on an open file if it is free; it goes when the file is closed. Readers share theirs (LOCK_SH)."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)

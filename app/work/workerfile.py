@@ -72,7 +72,7 @@ def hold(data: Path) -> Iterator[None]:
 def held(data: Path) -> bool:
     """Whether a worker holds the data folder."""
     try:
-        with (Path(data) / "queue" / "worker.lock").open("r") as file:
+        with jsonfile.open_regular(Path(data) / "queue" / "worker.lock") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
     except BlockingIOError:

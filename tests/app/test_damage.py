@@ -6,6 +6,8 @@ import signal
 
 import damages
 import pytest
+import wholefolder
+from looks import Looks
 
 SECONDS = 20  # for one look at everything; it takes a third of one
 SAMPLED = 25
@@ -15,8 +17,7 @@ SAMPLED = 25
 def looks(tmp_path_factory):
     data = tmp_path_factory.mktemp("damage") / "data"
     data.mkdir()
-    run = damages.build(data)
-    found = damages.Looks(data, run)
+    found = Looks(data, wholefolder.build(data))
     assert found.all() == [], "the whole folder can be looked at"
     return found
 

@@ -89,7 +89,8 @@ def test_an_unknown_preset_is_named():
 
 def test_specs_and_run_folders_need_nothing_heavy():
     code = (
-        "import sys; from training import spec, presets, rundir, states, errors, atomic, subjects, pictures;"
+        "import sys; from training import spec, presets, errors, atomic; from training.runs import rundir, states;"
+        "from training.subject import intake, pictures;"
         "spec.parse({'class_word': 'dog'});"
         "print(sorted({'torch', 'diffusers', 'transformers', 'gradio', 'numpy', 'PIL'} & set(sys.modules)))"
     )

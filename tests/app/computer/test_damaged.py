@@ -185,7 +185,7 @@ def test_scores_that_cannot_be_read_cost_only_the_scores(tmp_path):
     run = handmade.finished(tmp_path)
     cut(run, "scores.json")
     (card,) = summaries.summaries(tmp_path)
-    assert (card.state, card.likeness) == ("done", None) and "scores.json is damaged" in cards.card(card)
+    assert (card.state, card.figures) == ("done", "") and "scores.json is damaged" in cards.card(card)
     result = CliRunner().invoke(cli, ["runs", "list", "--data", str(tmp_path)])
     assert result.exit_code == 0 and "done" in result.output
 
