@@ -115,7 +115,7 @@ def _judges(file: Path) -> str:
         "## The judges, tried\nPictures of held-out subjects whose worth is known beforehand, and what the three "
         "figures of a save say of them (`python -m evaluation.judge_gates`; means over the subjects, and how many "
         "pass of those that were tried):\n\n"
-        f"{table(json.loads(file.read_text()))}\n"
+        f"{table(json.loads(file.read_text()))}"
     )
 
 
