@@ -114,8 +114,8 @@ def _judges(file: Path) -> str:
     return (
         "## The judges, tried\nPictures of held-out subjects whose worth is known beforehand, and what the three "
         "figures of a save say of them (`python -m evaluation.judge_gates`; means over the subjects, and how many "
-        "pass):\n\n"
-        f"{table(json.loads(file.read_text()))}\n"
+        "pass of those that were tried):\n\n"
+        f"{table(json.loads(file.read_text()))}"
     )
 
 
