@@ -55,6 +55,7 @@ def test_every_page_works_behind_it(behind, page, browser):
         page.get_by_role("link", name=name, exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         page.wait_for_timeout(500)
+    walks.ready(page)
     run_id = walks.press_start(page)
     expect(page.get_by_role("heading", name="Jeep", level=1)).to_be_visible()
     assert run_id in page.url and page.url.startswith(proxy.url)
@@ -79,6 +80,7 @@ def test_programs_work_behind_it(behind):
 
 def _logged_in(browser, login):
     context = browser.new_context(http_credentials={"username": login[0], "password": login[1]})
+    context.set_default_timeout(120_000)  # the machine may be busy
     opened, errors = context.new_page(), []
     context.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     opened.errors = errors
