@@ -46,7 +46,7 @@ class Calls:
             try:
                 body = await self._checked(request, owner)
             except BadInput as error:
-                return await JSONResponse({"error": str(error), "detail": str(error)}, 422)(scope, receive, send)
+                return await _refusal(str(error))(scope, receive, send)
             scope, receive = _with_body(scope, body, receive)
         return await self.app(scope, receive, send)
 
@@ -78,6 +78,12 @@ class Calls:
             raise BadInput(NO_UPLOAD)
         name = Path(name).name if isinstance(name, str) else found.name
         return {"path": str(found), "orig_name": name, "meta": {"_type": FILE}}
+
+
+def _refusal(words: str) -> JSONResponse:
+    """In "detail" the shape of Gradio's own refusals, which gradio_client reads the words from."""
+    detail = {"__type__": "validate", "is_valid": False, "parameter_name": "what was sent", "message": words}
+    return JSONResponse({"error": words, "detail": [detail]}, 422)
 
 
 def _says_file(value: dict) -> bool:
