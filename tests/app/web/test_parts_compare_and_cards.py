@@ -215,7 +215,7 @@ def test_a_thousand_runs_are_quick(tmp_path):
         return time.process_time() - began
 
     warm = min(again() for _ in range(5))
-    assert (cold <= 1.0, warm <= 0.05) == (True, True), (cold, warm)
+    assert (cold <= 2.0, warm <= 0.05) == (True, True), (cold, warm)
     assert len(rundir.list_runs(tmp_path)) == 1000
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import time
+from dataclasses import replace
 
 import handmade
 import pytest
@@ -43,7 +44,7 @@ def test_a_waiting_run_says_what_is_ahead(tmp_path):
     handmade.live(ahead)
     view = follow.view(run)
     assert "Waits in the queue." in text(header.block(view)) and header.phase_list(view) == "" == header.life(view)
-    view = follow.RunView(**{**vars(view), "place": Place(((ahead, True), (run, False)))})
+    view = replace(view, place=Place(((ahead, True), (run, False))))
     words = text(header.block(view))
     assert "waits: 2 runs are ahead" in words and "Number 3 in line" in words
     assert "Rex (training, at least 4 s left)" in words.replace("  ", " ")

@@ -194,7 +194,7 @@ def test_what_a_person_stopped_or_trained_in_a_terminal_does_not_go_on_by_itself
 def test_a_record_without_room_is_kept_and_written_later(tmp_path, monkeypatch):
     records = Records(tmp_path)
     with NoRoomBeside(monkeypatch):
-        record = records.open("biscuit.1", "train", os.getpid(), 0)
+        record = records.open("biscuit.1", "train", os.getpid(), os.getpid())
         assert records.read("biscuit.1") == record and records.all() == [record] and records.at_work(record)
         records.tend()
         assert Records(tmp_path).all() == []  # nothing of it is on the disk
@@ -250,7 +250,7 @@ def test_a_queue_that_cannot_be_opened_for_want_of_room_says_so(tmp_path):
         for queue in LocalEngine(disk.path).queues.values():
             queue.storage.close()
         disk.fill()
-        with pytest.raises(DiskFull, match="is full: 0.0 MB left. The queue cannot be opened"):
+        with pytest.raises(DiskFull, match="disk is full: the queue could not be written"):
             LocalEngine(disk.path)
         disk.empty()
         assert LocalEngine(disk.path).poll() == {}
