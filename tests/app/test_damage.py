@@ -42,6 +42,5 @@ def test_no_damaged_file_takes_a_page_a_command_or_an_action_down(looks):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1))
-def test_none_of_all_files_damaged_in_all_ways_does(looks, seed):
-    check(looks, cases(looks.data), seed)
+def test_none_of_all_files_damaged_in_all_ways_does(looks):
+    check(looks, cases(looks.data), seed=0)
