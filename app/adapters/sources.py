@@ -18,6 +18,7 @@ OTHER_BASE = (
     "Name the base model it was made for with --base; if this one is a finetune of it, add --other-base to draw all "
     "the same."
 )
+NO_FINETUNE = "Choose a base model that is a finetune of {base}, or {base} itself."
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,20 @@ class Source:
             except BadInput as error:
                 if base.ref == self.base:
                     raise
-                raise BadInput(error.message, OTHER_BASE, "base") from error
+                raise BadInput(error.message, self._other(other_base), "base") from error
         import delora
 
         try:
             return delora.load(base.unet, self.path, name=name, check_base=not other_base).to(base.unet.device)
         except ValueError as error:
-            remedy = OTHER_BASE
+            remedy = self._other(other_base)
             if base.ref == self.base:
                 remedy = f"{self.base} is another model than it was: import the file again for the model that it fits."
             raise BadInput(str(error), remedy, field="adapter") from error
+
+    def _other(self, accepted: bool) -> str:
+        """What to do where it does not draw on another base model than its own, though that was accepted or not."""
+        return NO_FINETUNE.format(base=self.base) if accepted else OTHER_BASE
 
 
 def of_run(data: Path, run_id: str, step: int | None = None) -> Source:

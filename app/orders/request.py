@@ -108,7 +108,7 @@ def complete(data: Path, request: DrawRequest) -> DrawRequest:
             f"The prompt holds {PLACEHOLDER}, but no run was chosen.", "Choose one, or write the words.", "prompt"
         )
     else:
-        found = {"step": None, "base": request.base or "embedded", "with_base": False}
+        found = {"step": None, "base": request.base or "embedded", "other_base": False, "with_base": False}
     models.describe(found["base"], data)
     return request.model_copy(update=found)
 
@@ -118,7 +118,8 @@ def _with_run(data: Path, request: DrawRequest) -> dict[str, Any]:
     step = saves.best_step(run) if request.step is None else request.step
     saves.check_step(run, step)
     base = request.base if request.base and request.other_base else run.spec.base
-    return {"step": step, "base": base, "prompt": fill(request.prompt, run.spec.subject)}
+    other = base != run.spec.base
+    return {"step": step, "base": base, "other_base": other, "prompt": fill(request.prompt, run.spec.subject)}
 
 
 def _with_adapter(data: Path, request: DrawRequest) -> dict[str, Any]:
@@ -136,4 +137,6 @@ def _with_adapter(data: Path, request: DrawRequest) -> dict[str, Any]:
             "prompt",
         )
     prompt = fill(request.prompt, source.trigger) if source.trigger else request.prompt
-    return {"step": None, "adapter": source.facts["adapter"], "base": request.base or source.base, "prompt": prompt}
+    base = request.base or source.base
+    found = {"step": None, "adapter": source.facts["adapter"], "prompt": prompt}
+    return {**found, "base": base, "other_base": base != source.base}

@@ -36,15 +36,18 @@ def read(data: Path, picture: Path) -> Reused:
     with_ = {key: facts[key] for key in ("run", "step", "adapter") if facts.get(key)}
     if with_:  # the base model's pictures say a strength of 0, which would silence the next adapter
         values["strength"] = facts.get("strength", 1.0)
-    base = None if with_ else _base(data, facts.get("base"))
+    other = bool(with_ and facts.get("made_for"))  # drawn on another base model than the one it was made for
+    base = _base(data, facts.get("base")) if other or not with_ else None
     try:
-        request = parse_request({**values, **with_, "base": base})
+        request = parse_request({**values, **with_, "base": base, "other_base": other})
     except BadInput as error:
         raise BadInput(f"The settings in {picture.name} cannot be used: {error.message}") from error
-    missing = _missing(data, request) if with_ else _missing_base(base, facts.get("base"))
+    missing = _missing(data, request) if with_ else ""
+    if other or not with_:
+        missing = missing or _missing_base(base, facts.get("base"))
     if not missing:
         return Reused(request)
-    alone = request.model_copy(update={"run": None, "step": None, "adapter": None})
+    alone = request.model_copy(update={"run": None, "step": None, "adapter": None, "other_base": False})
     return Reused(alone, f"What drew this picture is not here: {missing} {OTHERS}")
 
 

@@ -205,6 +205,7 @@ def test_an_imported_lora_is_renamed_and_deleted_and_what_was_typed_stays(app, p
     chosen, prompt = page.locator("#ds-run input"), page.locator("#ds-prompt textarea")
     expect(chosen).to_have_value("Cat style (imported)")
     expect(prompt).to_have_value("a zwx cat")
+    expect(page.locator("#ds-other-base input")).to_have_value("The one it was made for: Toy model (built in)")
     prompt.fill("a zwx cat on Mars")
     page.get_by_role("button", name="LoRA files from elsewhere").click()
     expect(page.get_by_role("link", name="Draw with Owl")).to_be_visible()
@@ -219,6 +220,7 @@ def test_an_imported_lora_is_renamed_and_deleted_and_what_was_typed_stays(app, p
     assert serious(page) == []
     page.get_by_role("button", name="Delete it").click()
     expect(chosen).to_have_value("The base model alone")
+    expect(page.locator("#ds-other-base")).to_be_hidden()
     expect(prompt).to_have_value("a zwx cat on Mars")
     expect(page.get_by_role("button", name="Delete Owl")).to_be_visible()
     assert [a.slug for a in imported.list_imported(app.data)] == ["owl"] and page.errors == []

@@ -94,11 +94,15 @@ def add(path: Path, data: Path, name: str | None = None) -> str:
     path = modelref.local_path(path).resolve()
     name = name or (path.stem if path.is_file() else path.name)
     if not re.fullmatch(r"[\w][\w.-]*", name) or name == "embedded" or name in catalog.CATALOG:
-        raise BadInput(f"{name!r} cannot be a model's name here.", "Give another one with --name.", field="name")
+        rename = f"Rename the {'file' if path.is_file() else 'folder'}: letters, digits, dots, - and _."
+        raise BadInput(f"{name!r} cannot be a model's name here.", "Give another one with --name.", "name", rename)
     models = catalog.added(data)
     if models.get(name, str(path)) != str(path):
         raise BadInput(
-            f"{name!r} is {models[name]} already.", "Give another name with --name, or remove that one.", field="name"
+            f"{name!r} is {models[name]} already.",
+            "Give another name with --name, or remove that one.",
+            "name",
+            on_page="Remove that one, or rename the file or folder.",
         )
     if path.is_file():
         singlefile.check(path)

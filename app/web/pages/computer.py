@@ -9,12 +9,12 @@ import gradio as gr
 
 from app.computer import downloads
 from app.computer.checkup import Checkup
-from app.web.pages.act import acting, part
+from app.web.pages.act import acting, part, shown_error
 from app.web.pages.live import QUIET, live
 from app.web.parts import machine
 from app.web.studio import Studio
 from training.base import hub
-from training.errors import StudioError
+from training.errors import BadInput, StudioError
 
 SURE = "if (pressed.dataset.question && !confirm(pressed.dataset.question)) return;"
 
@@ -50,15 +50,15 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         try:
             return _words(do[event.act](studio.data, event.model) or "")
         except StudioError as error:
-            return _words(str(error), bad=True)
+            return shown_error(error)
 
     def add_model(given: str) -> tuple[str, str]:
         if not given.strip():
-            return _words("Write the path of the folder or checkpoint first.", bad=True), given
+            return shown_error(BadInput("Write the path of the folder or checkpoint first.")), given
         try:
             name = hub.add(Path(given.strip()), studio.data)
         except StudioError as error:
-            return _words(str(error), bad=True), given
+            return shown_error(error), given
         return _words(f"Added as {name}. Choose it as base model on New."), ""
 
     live(page, look, [work, listed, found])
@@ -72,6 +72,5 @@ def _remove(data: Path, name: str) -> str:
     return hub.remove(name, data)
 
 
-def _words(words: str, bad: bool = False) -> str:
-    kind = "role='alert' class='ds-error'" if bad else "role='status'"
-    return f"<p {kind}>{escape(words)}</p>" if words else ""
+def _words(words: str) -> str:
+    return f"<p role='status'>{escape(words)}</p>" if words else ""

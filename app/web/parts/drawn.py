@@ -138,6 +138,7 @@ def facts(drawing: Drawing | None, data: Path) -> str:
     if request.adapted:
         which = f", step {request.step}" if request.run else " (imported)"
         who += f"{which}, strength {request.strength:g}, on {words.base(request.base or 'embedded')}"
+        who += " (not the base model it was made for)" if request.other_base else ""
     told = (
         f"{who}; seed {request.seed}{f' to {request.seed + request.count - 1}' if request.count > 1 else ''}, "
         f"{SAMPLER_TITLES[request.sampler]}, {words.counted(request.steps, 'step')}, guidance {request.guidance:g}"

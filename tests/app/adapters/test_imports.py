@@ -137,6 +137,12 @@ def test_an_adapter_draws_on_a_finetune_of_its_base_when_told_to(data, tiny_fold
     facts = read_facts(next((tmp_path / "owl").iterdir()))
     assert facts["made_for"] == str(tiny_folder) and facts["base"] == "finetune"
     assert "made_for" not in read_facts(next((tmp_path / "base").iterdir()))
+    accepted = ("generate", "a dog", "--adapter", "owl", "--other-base", "--data", data, "--out", tmp_path)
+    refused(
+        delora(*accepted, "--base", "embedded"),
+        "the shape is",
+        f"Choose a base model that is a finetune of {tiny_folder}",
+    )
 
 
 def finetune(folder, path):

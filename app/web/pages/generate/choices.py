@@ -67,16 +67,23 @@ def lacks(prompt: str, trigger: str) -> bool:
 
 
 def as_form(request: DrawRequest) -> dict[str, Any]:
-    """A request as the form's values, where an imported adapter stands in the field of the run."""
-    values = request.model_dump(exclude={"with_base", "adapter", "other_base"})
+    """A request as the form's values.
+
+    An imported adapter stands in the field "run", and the base model that is not the adapter's own in "other_base".
+    """
+    values = request.model_dump(exclude={"with_base", "adapter"})
+    values["other_base"] = request.base if request.adapted and request.other_base else ""
     return values | ({"run": IMPORTED + request.adapter} if request.adapter else {})
 
 
 def from_form(values: dict[str, Any]) -> dict[str, Any]:
     """The form's values as a request's, without those that are empty."""
     given = {name: value for name, value in values.items() if value not in (None, "")}
+    other_base = given.pop("other_base", None)
     if run := str(given.get("run", "")):
-        given.pop("base", None)  # hidden in the form then: an adapter draws on the base model it was made for
+        given.pop("base", None)  # hidden in the form then, as "other_base" is for a base model alone
+        if other_base:
+            given |= {"base": other_base, "other_base": True}
         if run.startswith(IMPORTED):
             given["adapter"] = given.pop("run").removeprefix(IMPORTED)
     return {"prompt": "", **given}

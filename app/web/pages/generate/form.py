@@ -20,6 +20,7 @@ from app.web.parts import drawn, summaries
 STRONGEST, MOST = 1.5, 16  # of the sliders; what was drawn by other ways may be more
 STRENGTH = "0 is the base model, exactly. 1 is as trained. Above 1 the picture can leave the limit that training kept."
 CLOSED = "The base model alone"
+MADE_FOR = "It also draws on a finetune of the one it was made for: choose that here, or write its path."
 BROUGHT = ("prompt", *choices.SAMPLE)  # what a choice fills in beside itself
 
 
@@ -27,7 +28,7 @@ class DrawForm:
     """The components, made in the order of the page.
 
     Attributes:
-        fields: by their names in a request. chip: the button with the subject's words.
+        fields: by their names in a request, see `choices.as_form`. chip: the button with the subject's words.
         said: what there is to say after a press of Draw or a picture was reused.
         who, brought: what is drawn with, and what such a choice fills in.
     """
@@ -42,7 +43,7 @@ class DrawForm:
         self.said = part(js_on_load=acting(), elem_id="ds-draw-said")
         with gr.Accordion("More", open=False):
             self._more()
-        self.who = [self.fields["run"], self.fields["step"], self.fields["base"], self.chip]
+        self.who = [self.fields["run"], self.fields["step"], self.fields["base"], self.fields["other_base"], self.chip]
         self.brought = [self.fields[name] for name in BROUGHT]
         self.all = [*self.fields.values(), self.chip]
         self._listen()
@@ -59,6 +60,15 @@ class DrawForm:
             info="One of those on this computer, or the path of a folder or a .safetensors checkpoint.",
             allow_custom_value=True,
             elem_id="ds-base",
+        )
+        self.fields["other_base"] = gr.Dropdown(
+            [("–", "")],
+            value="",
+            label="Base model",
+            info=MADE_FOR,
+            allow_custom_value=True,
+            visible=False,
+            elem_id="ds-other-base",
         )
         self.fields["prompt"] = gr.Textbox(label="Prompt", lines=2, max_lines=6, elem_id="ds-prompt")
 
@@ -97,9 +107,9 @@ class DrawForm:
         found = choice(self.data, value, base)
         return [*self._who(found, step), found.prompt, *found.sample.values()]
 
-    def renamed(self, value: str, step: Any, base: str) -> list[Any]:
+    def renamed(self, value: str, step: Any, base: str, other_base: str | None) -> list[Any]:
         """Values for `who` when an adapter has another name, or is gone; what was typed stays."""
-        return self._who(choice(self.data, value, base), step or None)
+        return self._who(choice(self.data, value, base), step or None, other_base)
 
     def filled(self, request: DrawRequest, *, keep: bool = False) -> list[Any]:
         """Values for `all` for a request. keep: what is drawn with stays as it is chosen."""
@@ -107,25 +117,30 @@ class DrawForm:
         strength = request.strength
         values["strength"] = gr.update(value=strength, minimum=min(0, strength), maximum=max(STRONGEST, strength))
         values["count"] = gr.update(value=request.count, maximum=max(MOST, request.count))
-        who = [gr.skip()] * 4
+        who = [gr.skip()] * len(self.who)
         if not keep:
-            who = self._who(choice(self.data, values["run"], values["base"]), request.step)
-        values["run"], values["step"], values["base"], chip = who
+            found = choice(self.data, values["run"], values["base"])
+            who = self._who(found, request.step, values["other_base"])
+        values["run"], values["step"], values["base"], values["other_base"], chip = who
         return [*(values[name] for name in self.fields), chip]
 
     def given(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """What `app.orders.request.parse_request` takes, from the values of `fields`."""
         return choices.from_form(dict(zip(self.fields, values, strict=True)))
 
-    def _who(self, found: Choice, step: int | None) -> list[Any]:
+    def _who(self, found: Choice, step: int | None, other_base: str | None = "") -> list[Any]:
         adapters = [(f"{s.name} ({words.method(s.method)})", s.id) for s in summaries.summaries(self.data) if s.step]
         adapters += [(f"{a.name} (imported)", choices.IMPORTED + a.slug) for a in imported.list_imported(self.data)]
         saves = [(title, step) for step, title in found.saves.items()] or [("–", "")]
         save = step if step in found.saves else found.best or ""
+        here = bases(self.data)
+        own = (f"The one it was made for: {words.base(found.base)}", "")
+        others = [(title, name) for title, name in here if name != found.base]
         return [
             gr.update(choices=[(CLOSED, ""), *adapters], value=found.value),
             gr.update(choices=saves, value=save, visible=bool(found.saves)),
-            gr.update(choices=bases(self.data), value=found.base, visible=not found.value),
+            gr.update(choices=here, value=found.base, visible=not found.value),
+            gr.update(choices=[own, *others], value=found.value and other_base or "", visible=bool(found.value)),
             drawn.chip(found.trigger),
         ]
 

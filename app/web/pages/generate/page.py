@@ -32,7 +32,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         with gr.Column(scale=2):
             form = DrawForm(studio.data)
             reuse.build(studio, form.said, form.all, lambda found: form.filled(found.request, keep=bool(found.missing)))
-            imports.build(studio, page, form.renamed, form.who[:3], form.who)
+            imports.build(studio, page, form.renamed, form.who[:4], form.who)
     history = part(js_on_load=acting())
 
     def look(request: gr.Request, shown: str, chosen: int) -> list[Any]:
