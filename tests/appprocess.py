@@ -13,6 +13,18 @@ from pathlib import Path
 import psutil
 
 
+def living(data: Path, *words: str) -> list[psutil.Process]:
+    """Living processes that name a data folder and all of `words` in their command."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = " ".join(process.cmdline())
+            if str(data) in line and all(word in line for word in words):
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+    return found
+
+
 class App:
     """`delora app` on a data folder of its own."""
 
@@ -56,14 +68,7 @@ class App:
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """Living processes that name the data folder and all of `words` in their command."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                line = " ".join(process.cmdline())
-                if str(self.data) in line and all(word in line for word in words):
-                    if process.status() != psutil.STATUS_ZOMBIE:
-                        found.append(process)
-        return found
+        return living(self.data, *words)
 
     def runs(self) -> list:
         """The runs there are, newest first."""

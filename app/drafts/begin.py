@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from app import control
+from app import control, ownfolders
 from app.computer import disk
 from app.drafts import settings
 from app.drafts.kinds import class_suggestions
@@ -30,6 +30,7 @@ STAND_INS = {"name": "it", "class_word": "thing"}  # for what is not given yet, 
 PLACE = "in the snow"
 LARGE_NUMBERS = 200_000_000  # of a base model's weights: the built-in one has 29 million, Stable Diffusion a billion
 RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,100}")  # as `rundir.new_id` makes them
+KEY = re.compile(r"[0-9a-f]{16}")  # of a draft, as its record is named
 BEGUN_KEPT = 50  # keys of drafts that became runs: open tabs may still press Start on the newest ones
 
 
@@ -92,6 +93,7 @@ def begin(data: Path, draft: Draft, engine: Engine | None = None) -> Run:
     """
     with changing(draft) as now:
         begun = now.folder / "begun"
+        ownfolders.clear_the_way(begun)
         begun.mkdir(exist_ok=True)
         record = begun / (draft.key if draft.key.isalnum() else "none")  # a browser may have sent it
         run_id = _begun(record) or rundir.new_id(now.name)
@@ -104,7 +106,8 @@ def begin(data: Path, draft: Draft, engine: Engine | None = None) -> Run:
             control.start(data, run, Need(owner=now.user), engine)
         if now.key == draft.key:
             write(successor(now))
-        for old in sorted(begun.iterdir(), key=lambda path: path.stat().st_mtime)[:-BEGUN_KEPT]:
+        records = [path for path in begun.iterdir() if KEY.fullmatch(path.name) and not path.is_dir()]
+        for old in sorted(records, key=lambda path: path.lstat().st_mtime)[:-BEGUN_KEPT]:
             old.unlink(missing_ok=True)
         return run
 

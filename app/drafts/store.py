@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app import ownfolders
 from app.drafts import pictures as draftpictures
 from app.drafts.pictures import DraftPicture
 from training import atomic, jsonfile
@@ -34,6 +35,7 @@ from training.subject import intake
 
 KEPT = ("base", "base_px", "effort", "method")  # what a new draft takes over from the one before
 PICTURE = re.compile(r"[0-9a-f]{1,32}")  # the id of a picture, which names its files
+MADE = re.compile(r"[0-9a-f]{12}(-[0-9]{1,3})?\.png")  # a picture or a thumbnail that was taken in
 LEFT_SECONDS = 3600  # after which what a killed process left half done is removed
 
 
@@ -116,14 +118,14 @@ def changing(draft: Draft) -> Iterator[Draft]:
 
 
 def write(draft: Draft) -> Draft:
-    """Put a draft on disk, under the lock, and remove the files that it does not name. Returns it."""
+    """Put a draft on disk, under the lock, and remove the pictures that it does not name. Returns it."""
     try:
         atomic.write_text(draft.folder / "draft.json", draft.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise from_os_error(error, draft.folder / "draft.json") from error
     ids = {picture.id for picture in draft.pictures}
     for path in [*(draft.folder / "pictures").iterdir(), *(draft.folder / "thumbnails").iterdir()]:
-        if path.stem.partition("-")[0] not in ids and not path.is_dir():
+        if MADE.fullmatch(path.name) and path.stem.partition("-")[0] not in ids and not path.is_dir():
             path.unlink(missing_ok=True)
     for path in draft.folder.glob(f".*{atomic.PART}"):
         if path.is_dir() and time.time() - path.stat().st_mtime > LEFT_SECONDS:
@@ -155,15 +157,15 @@ def looked_over(draft: Draft) -> Draft:
 def _locked(folder: Path) -> Iterator[None]:
     try:
         for part in (folder, folder / "pictures", folder / "thumbnails"):
-            if os.path.lexists(part) and not part.is_dir():  # whatever it is, it keeps every draft from being made
-                jsonfile.put_aside(part)
+            ownfolders.clear_the_way(part)
             part.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(folder / ".lock") and not (folder / ".lock").is_file():
-            jsonfile.put_aside(folder / ".lock")
-        (folder / ".lock").touch()
+        lock = folder / ".lock"
+        if os.path.lexists(lock) and (lock.is_symlink() or not lock.is_file()):
+            jsonfile.put_aside(lock)
+        lock.touch()
     except OSError as error:
         raise from_os_error(error, folder) from error
-    with atomic.locked(folder / ".lock"):
+    with atomic.locked(lock):
         yield
 
 

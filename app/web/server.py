@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from app.web.door.names import Names
@@ -61,9 +61,10 @@ def serve(
     studio = Studio(data)
     if users:
         modelref.confine(data, models_folders)
-    with contextlib.closing(studio.uploads), WorkerKeeper(data) as keeper:
+    with _leaves_in_order(signal.SIGTERM), contextlib.closing(studio.uploads), WorkerKeeper(data) as keeper:
         studio.hold_worker, studio.worker_words = keeper.hold, keeper.words
-        pages = application(studio, users, names=names, root_path=root_path)  # while the worker starts
+        with _leaves_in_order(signal.SIGHUP):  # later a closed terminal takes the pages and leaves the training
+            pages = application(studio, users, names=names, root_path=root_path)  # while the worker starts
         server = _server(pages)
         address = f"http://{'localhost' if host in LOCAL else host}:{listening.getsockname()[1]}{root_path}"
         print(f"DeLoRA Studio: {address}  (data in {data}; Ctrl-C saves and stops)", file=sys.stderr, flush=True)
@@ -99,6 +100,23 @@ def bind(host: str, port: int) -> socket.socket:
             if port == 0 or isinstance(error, socket.gaierror):
                 break
     raise BadInput(f"--port {port} on {host} cannot be used: {last.strerror}.", "Choose another one.", field="port")
+
+
+@contextlib.contextmanager
+def _leaves_in_order(number: int) -> Iterator[None]:
+    """While inside, a signal that would kill this process raises SystemExit; an ignored one (nohup) stays ignored."""
+
+    def leave(*_) -> None:
+        raise SystemExit(128 + number)
+
+    if (before := signal.getsignal(number)) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def _server(pages):

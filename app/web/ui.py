@@ -11,6 +11,7 @@ from app.web import gradioimport
 from app.web.door import upload
 from app.web.door.names import Names
 from app.web.studio import Studio
+from app.web.uploads import FOLDER
 
 STATIC = Path(__file__).parent / "static"
 PAGES = (  # name, address, module; the first four are in the navigation
@@ -100,7 +101,7 @@ def _gradio(data: Path):
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_TEMP_DIR"] = str(Path(data).resolve() / "uploads")
+    os.environ["GRADIO_TEMP_DIR"] = str(Path(data).resolve() / FOLDER)
     gradioimport.prepare()
     import gradio
 

@@ -3,7 +3,8 @@
 data/uploads/<app>/         the uploads of one running app, with a lock that it holds while it lives
 data/uploads/<app>/<one>/   one upload; nobody can guess its name, so equal files of two persons are two files
 
-The record is kept in memory: what an app that has ended left behind belongs to no session and is removed.
+The record is kept in memory: what an app that has ended left behind belongs to no session and is removed. Nothing else
+is: a person may have put files of their own there, or a link.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -19,10 +21,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.errors import BadInput
+from app import ownfolders
+from training.errors import BadInput, from_os_error
 
 FOLDER = "uploads"
 MOST_MB_SESSION, MOST_MB = 1000, 4000  # that wait to be used, of one session and of all
+APP = re.compile(r"[0-9a-f]{16}")  # the folder of an app
+HASH = re.compile(r"[0-9a-f]{64}")  # a folder that Gradio names by what is in its file
 KEPT_SECONDS = 12 * 3600  # an upload that nothing was made of
 SWEPT_SECONDS = 60
 TOO_MUCH = "Uploads that wait to be used may have {most:,} MB in all{whose}. Use what was uploaded, or come back later."
@@ -42,19 +47,27 @@ class Upload:
 
 
 class Uploads:
-    """The uploads of one app on a data folder. Made at its start: that removes what ended apps left."""
+    """The uploads of one app on a data folder. Made at its start: that removes what ended apps left.
+
+    A link or a file in the place of data/uploads is put aside. Raises StudioError where that cannot be.
+    """
 
     def __init__(self, data: Path):
         self.root = Path(data).resolve() / FOLDER
         self.folder = self.root / secrets.token_hex(8)
         self._held: list[Upload] = []
         self._lock, self._alive, self._swept = threading.Lock(), None, 0.0
+        try:
+            ownfolders.clear_the_way(self.root)
+        except OSError as error:
+            raise from_os_error(error, self.root) from error
         self.sweep()
 
     def begin(self, owner: Owner) -> Upload:
         """An upload that is coming in, with an empty folder for it. Raises OSError, and BadInput as `count`."""
         self.sweep()
         if self._alive is None:
+            ownfolders.clear_the_way(self.root)
             self.folder.mkdir(parents=True, exist_ok=True)
             self._alive = (self.folder / ".lock").open("a")
             fcntl.flock(self._alive, fcntl.LOCK_SH)
@@ -109,10 +122,11 @@ class Uploads:
             used = upload.files and not any(map(os.path.exists, upload.files))
             if used or now - upload.since > KEPT_SECONDS:
                 self.drop(upload)
-        with contextlib.suppress(OSError):
-            for path in self.root.iterdir():
-                if path != self.folder and not _lives(path):
-                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if not ownfolders.is_own(self.root):
+            return
+        for path in self.root.iterdir():
+            if path != self.folder and _is_left(path):
+                shutil.rmtree(path, ignore_errors=True)
 
     def close(self) -> None:
         """Remove all of it, at the app's end."""
@@ -135,12 +149,19 @@ def _is_file_of(path: str, size: int) -> bool:
         os.close(descriptor)
 
 
-def _lives(path: Path) -> bool:
-    """Whether an entry of the folder belongs to an app that runs, or may have been made this very moment."""
-    with contextlib.suppress(OSError):
-        if time.time() - path.lstat().st_mtime < SWEPT_SECONDS:
-            return True
-        with (path / ".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _is_left(path: Path) -> bool:
+    """Whether an entry of the folder was made by an app that has ended, and not this very moment."""
+    lock = path / ".lock"
+    try:
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or time.time() - found.st_mtime < SWEPT_SECONDS:
             return False
-    return (path / ".lock").exists()
+        if HASH.fullmatch(path.name):
+            return True
+        if not APP.fullmatch(path.name) or not stat.S_ISREG(lock.lstat().st_mode):
+            return False
+        with lock.open("r+b") as file:  # to write, which a lock on a folder of the network needs
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    except OSError:  # it is locked, it has no lock, or it went
+        return False

@@ -290,3 +290,35 @@ def test_what_a_killed_process_left_is_removed_after_a_while(mine, uploads):
     draft.save(mine, name="Rex")
     assert [path.name for path in mine.folder.glob(".*.part")] == [".new.part"]
     assert json.loads((mine.folder / "draft.json").read_text())["name"] == "Rex"
+
+
+FOREIGN = ("letter.txt", "1.png", "deadbeef.png", "0123456789ab.jpg", "0123456789ab-holiday.png", "2024-12.png", ".x")
+
+
+def test_only_pictures_of_drafts_are_removed_from_its_folders(mine, uploads):
+    mine, _ = draft.add_pictures(mine, good(uploads))
+    for part in ("pictures", "thumbnails"):
+        for name in FOREIGN:
+            (mine.folder / part / name).write_text("mine")
+    kept = mine.picture_file(mine.pictures[0])
+    draft.clear(mine)
+    assert not kept.exists()
+    for part in ("pictures", "thumbnails"):
+        assert sorted(path.name for path in (mine.folder / part).iterdir()) == sorted(FOREIGN)
+
+
+@pytest.mark.parametrize("part", ["pictures", "thumbnails", "begun", "."])
+def test_a_link_in_a_drafts_place_is_put_aside_and_nothing_behind_it_is_touched(tmp_path, uploads, part, caplog):
+    data, own = tmp_path / "data", tmp_path / "Pictures"
+    for name in ("letter.txt", "0123456789ab.png", "0123456789ab-50.png", *(f"{i:016x}" for i in range(60))):
+        own.mkdir(exist_ok=True)
+        (own / name).write_text("mine")
+    before = sorted(path.name for path in own.iterdir())
+    place = store.folder_of(data) / part
+    place.parent.mkdir(parents=True)
+    place.symlink_to(own)
+    mine = draft.save(draft.use_sample(draft.load(data), "rescue-dog"), effort="quick")
+    begin.begin(data, mine)
+    assert sorted(path.name for path in own.iterdir()) == before and {p.read_text() for p in own.iterdir()} == {"mine"}
+    (aside,) = place.parent.glob(f"{place.name}.damaged-*")
+    assert aside.is_symlink() and str(aside) in caplog.text and place.is_dir() and not place.is_symlink()

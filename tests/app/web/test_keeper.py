@@ -8,8 +8,8 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
 import pytest
+from appprocess import living
 from fulldisk import NoRoomBeside
 from workshop import until
 
@@ -37,18 +37,6 @@ def data(tmp_path):
     yield tmp_path
     for process in living(tmp_path):
         process.kill()
-
-
-def living(data):
-    """The processes that name the data folder."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if str(data) in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            pass
-    return found
 
 
 def start_app(data):

@@ -1,18 +1,31 @@
 """`delora app` at its edges: addresses, logins, ports, and which worker it ends."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from appprocess import App, living
 from typer.testing import CliRunner
 
 from app.cli import cli
 from app.computer import downloads
 from app.web import server
-from app.work import presence
+from app.work import launch, presence, workerfile
 from training.errors import BadInput
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data folder of whose processes none is left behind."""
+    yield tmp_path
+    for process in living(tmp_path):
+        process.kill()
 
 
 def test_another_address_is_refused_without_a_login(tmp_path):
@@ -73,3 +86,52 @@ def test_a_download_without_a_hub_ends_with_its_words(tmp_path, monkeypatch):
 def test_an_unknown_model_is_not_downloaded(tmp_path):
     with pytest.raises(BadInput, match="no model that can be downloaded"):
         downloads.start(tmp_path, "gpt")
+
+
+APP = """
+import os, signal, sys
+from pathlib import Path
+from app.web import server, ui
+from app.work import workerfile
+from workshop import until
+
+data, number = Path(sys.argv[1]), int(sys.argv[2])
+
+def building(*_, **__):
+    until(lambda: workerfile.held(data) and workerfile.read(data).by_app)
+    os.kill(os.getpid(), number)
+    raise AssertionError("it went on")
+
+ui.application = building
+server.serve(data, host="localhost", port=0, auth=[], browser=False)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_pages_are_built_leaves_no_worker(data, number):
+    command = [sys.executable, "-P", "-c", APP, str(data), str(int(number))]
+    environment = launch.environment() | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 128 + number and "Traceback" not in done.stderr, done.stderr
+    assert workerfile.read(data).ended and living(data) == []
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with server._leaves_in_order(signal.SIGHUP):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_sigterm_ends_the_app_and_leaves_no_process(data):
+    app = App(data)
+    try:
+        app.until(lambda: workerfile.held(data) and workerfile.read(data).by_app, 60)
+        app.process.send_signal(signal.SIGTERM)
+        assert app.process.wait(60) == 0
+        assert app.processes() == [] and workerfile.read(data).ended
+    finally:
+        app.close()

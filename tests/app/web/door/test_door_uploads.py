@@ -3,6 +3,7 @@
 import itertools
 import os
 import threading
+import time
 
 import pytest
 from badpictures import colourful
@@ -13,6 +14,8 @@ from app.web.door import calls
 from app.web.uploads import Uploads
 from training.errors import BadInput
 from training.runs import rundir
+
+DEAD = "0123456789abcdef"  # the name of an app's folder
 
 
 def _copies(visitor) -> list:
@@ -217,12 +220,12 @@ def test_old_used_and_orphaned_uploads_are_swept(tmp_path, monkeypatch):
     mine = alive.begin(owner)
     (mine.folder / "a.png").write_bytes(b"abc")
     alive.done(mine, [str(mine.folder / "a.png")])
-    for left in ("dead", "older-version"):
+    for left in (DEAD, "f" * 64):  # an app's, and what Gradio names by its content
         (tmp_path / "uploads" / left).mkdir()
         (tmp_path / "uploads" / left / "x.png").write_bytes(b"x")
+    (tmp_path / "uploads" / DEAD / ".lock").touch()
+    for left in (DEAD, "f" * 64):
         os.utime(tmp_path / "uploads" / left, (1, 1))
-    (tmp_path / "uploads" / "dead" / ".lock").touch()
-    os.utime(tmp_path / "uploads" / "dead", (1, 1))
     os.utime(alive.folder, (1, 1))
     other = Uploads(tmp_path)  # at its start
     assert [path.name for path in (tmp_path / "uploads").iterdir()] == [alive.folder.name]
@@ -233,6 +236,59 @@ def test_old_used_and_orphaned_uploads_are_swept(tmp_path, monkeypatch):
     assert not mine.folder.exists() and alive.find(owner, str(mine.folder / "a.png")) is None
     alive.close()
     assert not alive.folder.exists()
+
+
+def _foreign(folder):
+    """A person's own files in a folder, two days old; returns what there is."""
+    for name in ("holiday/a.jpg", "letter.txt", f"{'a' * 15}g/a.txt", f"{'b' * 16}/no-lock.txt", f"{'c' * 64}.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    (folder / ("d" * 16)).write_text("a file by the name of an app")
+    (folder / ("e" * 16)).symlink_to(folder / "holiday")
+    (folder / ("1" * 16)).mkdir()
+    (folder / ("1" * 16) / ".lock").symlink_to(folder / "letter.txt")
+    for path in folder.rglob("*"):
+        os.utime(path, (time.time() - 2 * 86400,) * 2, follow_symlinks=False)
+    return _listing(folder)
+
+
+def _listing(folder):
+    return {str(p.relative_to(folder)): p.is_symlink() or (p.is_file() and p.read_text()) for p in folder.rglob("*")}
+
+
+def test_only_what_apps_left_is_swept(tmp_path, monkeypatch):
+    before = _foreign(tmp_path / "uploads")
+    held = Uploads(tmp_path)
+    monkeypatch.setattr(uploads, "SWEPT_SECONDS", 0)
+    held.sweep()
+    held.begin(("", "s"))
+    held.close()
+    assert _listing(tmp_path / "uploads") == before
+
+
+@pytest.mark.parametrize("kind", ["a link", "a broken link", "a file"])
+def test_what_lies_in_the_place_of_the_folder_is_put_aside_and_told(tmp_path, kind, caplog):
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    data.mkdir()
+    left = elsewhere / DEAD / ".lock"  # even what looks as if an app had left it
+    left.parent.mkdir(parents=True)
+    left.touch()
+    os.utime(left.parent, (1, 1))
+    if kind == "a file":
+        (data / "uploads").write_text("mine")
+    else:
+        (data / "uploads").symlink_to(elsewhere if kind == "a link" else tmp_path / "nowhere")
+    held = Uploads(data)
+    (aside,) = data.iterdir()
+    assert aside.name.startswith("uploads.damaged-") and str(aside) in caplog.text
+    assert aside.is_symlink() or aside.read_text() == "mine"
+    held.begin(("", "s"))
+    assert held.folder.is_dir() and not (data / "uploads").is_symlink()
+    (held.root).rename(tmp_path / "moved")
+    held.root.symlink_to(elsewhere)  # and one that comes later is not followed either
+    held._swept = 0.0
+    held.sweep()
+    assert left.is_file() and not (tmp_path / "nowhere").exists()
 
 
 def test_an_upload_that_is_too_much_is_told_while_it_comes(tmp_path, monkeypatch):
