@@ -8,8 +8,9 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from app import control
@@ -31,17 +32,17 @@ def start(
     files: Sequence[str | Path],
     name: str,
     class_word: str,
+    given: Mapping[str, Any] = MappingProxyType({}),
     *,
     engine: Engine | None = None,
     delete: bool = False,
-    **given: Any,
 ) -> str:
     """Make a run of pictures and put it into the queue; returns its id.
 
     Args:
-        delete: remove the files afterwards: only the run's cleaned copies stay.
         given: base, effort, method, token, and any setting by its name ("steps", "sample.steps", "rank" or
             "adapter.rank").
+        delete: remove the files afterwards: only the run's cleaned copies stay.
 
     Raises:
         BadInput, MissingModel: naming the file or field; nothing was made.
@@ -52,10 +53,10 @@ def start(
         own, refused = draft.add_pictures(own, [(Path(file).name, Path(file)) for file in files], delete=delete)
         if refused:
             raise BadInput(" ".join(refused), field="pictures")
-        fields = {key: given.pop(key) for key in FIELDS if key in given}
+        fields = {key: given[key] for key in FIELDS if key in given}
         method = fields.get("method", own.method)
         presets.preset("embedded", method, fields.get("effort", own.effort))  # raises for what there is not
-        typed = {_setting(key, method): value for key, value in given.items()}
+        typed = {_setting(key, method): value for key, value in given.items() if key not in FIELDS}
         own = draft.save(own, name=name, class_word=class_word, settings=typed, **fields)
         return begin.begin(data, own, engine).id
     finally:

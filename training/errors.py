@@ -58,7 +58,7 @@ class Superseded(RunFailed):
 def from_os_error(error: OSError, path: Path) -> StudioError:
     """The error that a person understands when `path` cannot be written or read."""
     if error.errno in FULL:
-        return DiskFull(f"The disk is full: {path} could not be written.", "Free some space, then resume.")
+        return DiskFull(f"The disk is full: {path} could not be written.", "Free some space, then try again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return BadInput(
             f"{path} may not be written or read.", "Check its permissions, or choose another --data folder."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import json
 import os
 import re
 import stat
@@ -68,6 +69,14 @@ def parse(path: Path, remedy: str = RESTORE) -> Any:
     if LARGE.search(data) and not _usual(values):
         raise BadInput(f"{path} is damaged: a number in it is out of all bounds.", remedy)
     return values
+
+
+def keeps(value: Any) -> bool:
+    """Whether a value comes back as it is when it was written: no number out of bounds, no half letter in a text."""
+    try:
+        return _usual(from_json(json.dumps(value)))
+    except ValueError:
+        return False
 
 
 def from_json(data: bytes | str) -> Any:

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from app.adapters.names import slug
 from training import atomic, jsonfile, room
+from training.base import modelref
 from training.errors import BadInput, from_os_error
 from training.jsonfile import Count, FileName
 from training.spec import LONGEST_NAME, tidy_name
 
 FILE, RECORD = "adapter.safetensors", "adapter.json"
 LONGEST_TRIGGER = 200  # letters that are taken over from a file's header
+USUAL_BASE = "sd15"
+NO_NAME = "its base model, which is none that is known here by that name"
 ELSEWHERE = (
     " ComfyUI and AUTOMATIC1111 use its text encoder; diffusers cannot with transformers 5.24, which asks for a peft "
     "0.22 that is not published."
@@ -121,7 +124,8 @@ def import_file(
 
     Args:
         file: the file, or the folder that PEFT or diffusers wrote it into.
-        name, trigger, base: what is empty is taken from the file's header, then from its name; base is then sd15.
+        name, trigger, base: what is empty is taken from the file's header, then from its name; base is then sd15, also
+            where the header says a path, which a file from elsewhere is not to choose.
         ignore_others: leave out what cannot be adapted here (text encoder, embeddings).
 
     Raises:
@@ -145,7 +149,9 @@ def import_file(
         raise BadInput(f"There is already an imported adapter {place.name}.", "Choose another --name.", field="name")
     from training.base import ldm_keys, models
 
-    base = base or head.get("base", "sd15")
+    named = head.get("base", "")
+    foreign = not base and bool(named) and not modelref.is_name(named, data)  # a path or hub id is never looked for
+    base = base or (named if named and not foreign else USUAL_BASE)
     model = models.load_base(base, data=data)  # only to compare: on the processor, whoever has the graphics card
     try:
         aliases = ldm_keys.aliases(model.unet)
@@ -165,7 +171,7 @@ def import_file(
         method=adapter.config.method,
         layers=len(adapter.layers),
         rank=max(layer.A.shape[0] for layer in adapter.layers.values()),
-        left_out=left_out,
+        left_out=", ".join(filter(None, [left_out, NO_NAME if foreign else ""])),
         source=file.name,
         sha256=sha256,
         imported=datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -45,10 +45,20 @@ def get(name: Name, data: Data = default_data(), as_json: Json = False) -> None:
     answer(as_json, {"name": name, "path": str(path)}, f"{name} is in {path}. It works offline from now on.")
 
 
+def _given_path(given: str) -> Path:
+    """The path of a model as it was typed; an empty one would be the working folder."""
+    if not given.strip():
+        raise typer.BadParameter("it is empty. Name a folder or a checkpoint.")
+    return Path(given)
+
+
 @app.command("add")
 @command
 def add(
-    path: Annotated[Path, typer.Argument(help="A diffusers folder or one .safetensors checkpoint.")],
+    path: Annotated[
+        Path,
+        typer.Argument(parser=_given_path, metavar="PATH", help="A diffusers folder or one .safetensors checkpoint."),
+    ],
     name: Annotated[str | None, typer.Option("--name", help="What to call it; its own name otherwise.")] = None,
     data: Data = default_data(),
     as_json: Json = False,

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from app.drafts import pictures, settings
 from app.drafts.pictures import DraftPicture
 from app.drafts.store import Draft, changing, folder_of, judged, load, looked_over, successor, write
-from training import atomic, presets
+from training import atomic, jsonfile, presets
 from training.base import models
 from training.errors import BadInput, MissingModel, from_os_error
 from training.runs.run import Run
@@ -45,6 +45,10 @@ def save(draft: Draft, **changes: Any) -> Draft:
         raise TypeError(f"A draft has no {', '.join(sorted(unknown))}.")
     with changing(draft) as now:
         if "settings" in changes:
+            for name, value in changes["settings"].items():
+                if not jsonfile.keeps(value):
+                    words = f"{settings.label(name)} cannot be kept as it was given."
+                    raise BadInput(words, "Write another value.", name)
             typed = {**now.settings, **changes["settings"]}
             changes["settings"] = {name: value for name, value in typed.items() if value is not None}
         try:
@@ -109,7 +113,7 @@ def remove_picture(draft: Draft, picture_id: str) -> Draft:
 def set_crop(draft: Draft, picture_id: str, crop: float) -> Draft:
     """Move the square of a picture: 0 left or top, 0.5 the middle, 1 right or bottom."""
     if crop not in pictures.CROPS:
-        raise ValueError(f"crop: {crop} is none of 0, 0.5 and 1.")
+        raise BadInput(f"crop: {crop} is none of 0, 0.5 and 1.")
     with changing(draft) as now:
         moved = tuple(p.changed(crop=crop) if p.id == picture_id else p for p in now.pictures)
         return write(judged(now.changed(pictures=moved)))

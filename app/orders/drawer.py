@@ -29,6 +29,7 @@ from app.orders.order import Order
 from app.work import devices, output
 from app.work.entry import beating
 from training import room
+from training.base import modelref
 from training.errors import Stopped, StudioError, from_os_error
 from training.runs.rundir import run_by_id
 from training.runs.states import this_process
@@ -83,7 +84,8 @@ class Drawer:
         work = {Drawing: self._draw, Export: self._export, Import: self._import}[type(order)]
         with beating(order):
             try:
-                work(order)
+                with modelref.confined(self.data, order.state().reach):
+                    work(order)
             except Stopped:
                 end = {"name": "stopped", "message": "Stopped."}
             except (StudioError, OSError) as error:

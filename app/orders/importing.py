@@ -16,6 +16,7 @@ from app.adapters.imported import LONGEST_TRIGGER, ImportedAdapter
 from app.adapters.names import slug
 from app.orders.order import Order
 from training import jsonfile, room
+from training.base import modelref
 from training.errors import BadInput
 from training.spec import LONGEST_NAME, explain
 
@@ -59,7 +60,8 @@ def create(data: Path, files: Sequence[Path], **settings) -> Import:
         files: a .safetensors file, and PEFT's settings where it is PEFT's. They are copied.
         settings: name, trigger, base, ignore_others.
 
-    Raises BadInput: other files, one that is too large, or settings that are too long. DiskFull: there is no room.
+    Raises BadInput: other files, one that is too large, or settings that are too long. MissingModel: the base model is
+    not here or may not be named. DiskFull: there is no room.
     """
     weights = [file for file in files if file.suffix.lower() == ".safetensors"]
     others = [file for file in files if file not in weights]
@@ -73,6 +75,8 @@ def create(data: Path, files: Sequence[Path], **settings) -> Import:
         request = ImportRequest(file=weights[0].name, **settings)
     except ValidationError as error:
         raise explain(error, ImportRequest) from error
+    if request.base:
+        modelref.resolve(request.base, data)
     room.check(data, 2 * sum(file.stat().st_size for file in files), "this import")  # the copy, and what it becomes
     with Import.alone(data):
         for order in Import.all(data):

@@ -22,6 +22,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from training import atomic, jsonfile
+from training.base import modelref
 from training.errors import BadInput, StudioError, from_os_error
 from training.jsonfile import Count, Moment
 from training.runs.statefolder import StateFolder
@@ -44,8 +45,9 @@ class OrderState(BaseModel):
     name: queued, waiting (for the device), drawing, writing (files), done, failed or stopped. done, total: pictures,
     the one at work as a fraction. waits_for: a sentence that says whom it waits for and how long. message: for a
     person, what it does before the first picture, or how it ended. remedy, field: what to do and which field to change,
-    where it failed. made: the name of what was made, where that is no picture. pid, pid_started: the process at work on
-    it. created, began (to draw), heartbeat, updated: seconds since 1970.
+    where it failed. reach: below which folders alone it may name a base model by its path (see
+    `training.base.modelref.confine`), None for anywhere. made: the name of what was made, where that is no picture.
+    pid, pid_started: the process at work on it. created, began (to draw), heartbeat, updated: seconds since 1970.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -57,6 +59,7 @@ class OrderState(BaseModel):
     message: str = ""
     remedy: str = ""
     field: str | None = None
+    reach: tuple[Path, ...] | None = None
     made: str = ""
     pid: Pid | None = None
     pid_started: Moment | None = None
@@ -167,7 +170,7 @@ class Order(StateFolder):
         now = time.time()
         stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now * 1000) % 1000:03d}"
         path = cls.folder(data) / f"{cls.KIND}-{stamp}-{secrets.token_hex(2)}"
-        state = OrderState(total=total, created=now, updated=now)
+        state = OrderState(total=total, reach=modelref.reach(data), created=now, updated=now)
         try:
             with atomic.new_folder(path) as folder:
                 (folder / "request.json").write_text(request.model_dump_json(indent=2) + "\n", "utf-8")

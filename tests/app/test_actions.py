@@ -27,7 +27,12 @@ def uploads(tmp_path, count=2):
 def test_a_run_is_started_watched_stopped_and_fetched_by_name(data, tmp_path):
     files, engine, before = uploads(tmp_path), LocalEngine(data), draft.load(data)
     run_id = actions.start(
-        data, files, "Biscuit", "dog", engine=engine, method="lora", effort="quick", rank=4, steps="50", guidance=2.5
+        data,
+        files,
+        "Biscuit",
+        "dog",
+        {"method": "lora", "effort": "quick", "rank": 4, "steps": "50", "guidance": 2.5},
+        engine=engine,
     )
     run = rundir.open_run(data, run_id)
     assert (run.spec.adapter.rank, run.spec.steps, run.spec.sample.guidance) == (4, 50, 2.5)
@@ -54,13 +59,19 @@ def test_what_is_wrong_with_a_named_start_is_told_and_leaves_nothing(data, tmp_p
         (([], "Rex", "dog"), {}, "pictures"),
         ((files, "Rex", ""), {}, "class_word"),
         ((files, "Rex", "dog"), {"colour": "red"}, "colour"),
+        *(((files, "Rex", "dog"), {word: "x"}, word) for word in ("engine", "data", "files", "delete", "name")),
+        ((files, "Rex", "dog"), {"class_word": "cat"}, "class_word"),
+        ((files, "Rex", "dog"), {"steps": 10**400}, "steps"),
+        ((files, "Rex", "dog"), {"steps": 10**5000}, "steps"),
+        ((files, "Rex", "dog"), {"learning_rate": float("nan")}, "learning_rate"),
+        ((files, "Rex", "dog"), {"instance_prompt": "\ud800"}, "instance_prompt"),
         ((files, "Rex", "dog"), {"method": "lora", "lambda_": 3}, "lambda_"),
         ((files, "Rex", "dog"), {"method": "magic"}, "adapter.method"),
         ((files, "Rex", "dog"), {"effort": "huge"}, "effort"),
         ((files, "Rex", "dog"), {"rank": 0}, "adapter.rank"),
     ):
         with pytest.raises(BadInput) as caught:
-            actions.start(data, *arguments, **settings)
+            actions.start(data, *arguments, settings)
         assert caught.value.field == field
     assert rundir.list_runs(data) == [] and not list((data / "draft").iterdir())
     actions.start(data, files, "Rex", "dog", delete=True)
@@ -69,7 +80,7 @@ def test_what_is_wrong_with_a_named_start_is_told_and_leaves_nothing(data, tmp_p
 
 def test_an_id_never_leads_out_of_the_data_folder(data, tmp_path):
     other = rundir.create(tmp_path / "other", presets.make_spec("embedded", class_word="dog"), uploads(tmp_path))
-    for run_id in (str(other.path), f"../../other/runs/{other.id}", "..", "", "nowhere"):
+    for run_id in (str(other.path), f"../../other/runs/{other.id}", "..", "", "nowhere", "a\0b", "\ud800", "x" * 5000):
         for action in (actions.status, actions.stop, actions.download):
             with pytest.raises(BadInput):
                 action(data, run_id)

@@ -16,7 +16,7 @@ LEFT = "cells => cells.map(cell => cell.getBoundingClientRect().left)"
 
 
 def train(app, name: str, **settings) -> str:
-    return actions.start(app.data, walks.SAMPLE, name, "car", **{**SMALL, **settings})
+    return actions.start(app.data, walks.SAMPLE, name, "car", {**SMALL, **settings})
 
 
 @pytest.mark.slow

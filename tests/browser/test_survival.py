@@ -47,7 +47,8 @@ def test_a_second_app_on_the_same_data_attaches_to_the_same_worker(app, page):
     beside.goto(f"{second.url}/runs")
     for tab in (page, beside):
         expect(tab.locator("#ds-strip")).to_have_text("Nothing is training.")
-    run = Run(app.data / "runs" / actions.start(app.data, walks.SAMPLE, "Jeep", "car", steps=2000, save_every=2000))
+    settings = {"steps": 2000, "save_every": 2000}
+    run = Run(app.data / "runs" / actions.start(app.data, walks.SAMPLE, "Jeep", "car", settings))
     for tab in (page, beside):  # one run, one worker, told by both
         expect(tab.locator(f"[data-run='{run.id}']").first).to_be_visible()
         expect(tab.locator("#ds-strip")).to_contain_text("Jeep")

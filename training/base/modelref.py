@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,9 +116,34 @@ def confine(data: Path, folders: Iterable[Path]) -> None:
     _confined[Path(data).absolute()] = tuple(Path(folder).expanduser().resolve() for folder in folders)
 
 
+def reach(data: Path) -> tuple[Path, ...] | None:
+    """The folders that `confine` said for `data`, None where any path may be named."""
+    return _confined.get(Path(data).absolute())
+
+
+@contextlib.contextmanager
+def confined(data: Path, folders: Iterable[Path] | None) -> Iterator[None]:
+    """As `confine` while inside, for what a process does for another one that is confined; None: any path."""
+    before = _confined.pop(Path(data).absolute(), None)
+    try:
+        if folders is not None:
+            confine(data, folders)
+        yield
+    finally:
+        _confined.pop(Path(data).absolute(), None)
+        if before is not None:
+            _confined[Path(data).absolute()] = before
+
+
+def is_name(ref: str, data: Path) -> bool:
+    """Whether `ref` is the name of a base model of the app's, here or to be downloaded, and no path or hub id."""
+    known = catalog.CATALOG.get(ref)
+    return ref == "embedded" or (known is not None and known.base) or ref in catalog.added(data)
+
+
 def check_reach(path: Path, data: Path) -> None:
     """Raises MissingModel for a path that may not be named, see `confine`, whether anything is there or not."""
-    folders = _confined.get(Path(data).absolute())
+    folders = reach(data)
     if folders is None:
         return
     try:

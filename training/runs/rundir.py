@@ -111,7 +111,7 @@ def holds_run(path: Path) -> bool:
         return not PARTS.isdisjoint(os.listdir(path))
     except PermissionError:
         return True
-    except OSError:  # a file, or gone
+    except (OSError, ValueError):  # a file, gone, or a name that no file can have
         return False
 
 

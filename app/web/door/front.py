@@ -15,7 +15,7 @@ from training.errors import BadInput
 
 COOKIE = "delora_session"
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
-ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+ROOT_PATH = re.compile(r"(/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
 # Of Gradio's routes those that its pages and gradio_client use. What else it brings (a proxy, functions of components,
 # recordings, an editor of the app's own code) has no use here.
 GRADIO = re.compile(
@@ -91,7 +91,7 @@ class Front:
                 shown = _printable(host)
                 return STRANGER.format(host=shown, name=shown)
         origin = given.get("origin")
-        if origin is not None and not self.names.own_page(origin, hosts):
+        if origin is not None and not self.names.own_page(origin, hosts, _scheme(scope, given)):
             return FOREIGN.format(origin=_printable(origin))
         if given.get("sec-fetch-site", "none") not in ("same-origin", "none") and not _is_visit(scope, given):
             return FOREIGN.format(origin="another site")
@@ -121,6 +121,11 @@ def clean_root_path(given: str) -> str:
             f"--root-path {given!r} is no path of an address.", "Write it like --root-path /delora.", field="root_path"
         )
     return path
+
+
+def _scheme(scope, given: Headers) -> str:
+    """http or https, as the browser sees it: what a proxy says, else how the request came."""
+    return given.get("x-forwarded-proto", "").split(",")[0].strip().lower() or scope.get("scheme", "http")
 
 
 def _session(given: Headers) -> str:

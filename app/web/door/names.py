@@ -42,8 +42,11 @@ class Names:
         name, _ = split(host)
         return bool(name) and (name in self.known or (self.everywhere and name == reached.lower()))
 
-    def own_page(self, origin: str, hosts: Iterable[str]) -> bool:
-        """Whether an Origin is a page of this app: of the very host and port of `hosts`, or one of --allow-host."""
+    def own_page(self, origin: str, hosts: Iterable[str], scheme: str = "http") -> bool:
+        """Whether an Origin is a page of this app: of the very host and port of `hosts`, or one of --allow-host.
+
+        scheme: by which the browser reached `hosts`; a proxy of --allow-host may not say it.
+        """
         try:
             parts = urlsplit(origin)
             port = parts.port or USUAL_PORTS.get(parts.scheme)
@@ -54,7 +57,7 @@ class Names:
             return False
         asked = [(name, port or USUAL_PORTS[parts.scheme]) for name, port in map(split, hosts)]
         named = [(name, port or USUAL_PORTS[parts.scheme]) for name, port in self.allowed]
-        return page in asked or page in named
+        return (page in asked and parts.scheme == scheme) or page in named
 
 
 def split(host: str) -> tuple[str, int | None]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from training.errors import StudioError
+from training import jsonfile
+from training.errors import BadInput, StudioError
+
+NO_PRESS = "What was pressed says no {name} that can be used."
+NEWLY = "Load the page again."
 
 
 def part(value: str = "", **settings) -> gr.HTML:
@@ -43,6 +48,38 @@ const tell = (event) => {
 element.addEventListener('click', tell);
 element.addEventListener('change', tell);
 """.replace("BUSY", repr(list(busy))).replace("SURE", sure)
+
+
+class Pressed(gr.EventData):
+    """What was pressed in a part of `acting`: its `data-` values as attributes, each a text.
+
+    Reading one that did not come, or is no text, raises BadInput: only what is not our page sends such.
+    """
+
+    def __getattr__(self, name: str) -> str:
+        value = self._values.get(name)
+        if not isinstance(value, str) or not jsonfile.keeps(value):
+            raise BadInput(NO_PRESS.format(name=name), NEWLY)
+        return value
+
+    @property
+    def checked(self) -> bool:
+        """Whether a box was ticked."""
+        return self._values.get("checked") is True
+
+    def number(self, name: str) -> float:
+        """A value as a finite number."""
+        try:
+            found = float(getattr(self, name))
+        except ValueError:
+            found = math.nan
+        if not abs(found) <= jsonfile.LARGEST_NUMBER:
+            raise BadInput(NO_PRESS.format(name=name), NEWLY)
+        return found
+
+    @property
+    def _values(self) -> dict[str, Any]:
+        return self._data if isinstance(self._data, dict) else {}
 
 
 def goto() -> str:

@@ -41,7 +41,7 @@ def build(studio: Studio) -> None:
         files = [_upload(studio, picture) for picture in pictures]
         try:
             _check_settings(settings)
-            return actions.start(data, files, name, class_word, engine=engine, delete=True, **settings)
+            return actions.start(data, files, name, class_word, settings, engine=engine, delete=True)
         finally:
             for file in files:  # used or not: they are uploaded anew for another try
                 file.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.computer import downloads
 from app.computer.checkup import Checkup
-from app.web.pages.act import acting, part, shown_error
+from app.web.pages.act import NEWLY, Pressed, acting, part, shown_error
 from app.web.pages.live import QUIET, live
 from app.web.parts import machine
 from app.web.studio import Studio
@@ -44,10 +44,12 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             machine.findings(checkup.findings(), checkup.asking),
         ]
 
-    def act(event: gr.EventData) -> str:
+    def act(event: Pressed) -> str:
         do = {"download": downloads.start, "resume": downloads.start, "stop": downloads.stop}
         do |= dict.fromkeys(("remove", "forget", "aside"), _remove)
         try:
+            if event.act not in do:
+                raise BadInput("There is no such button.", NEWLY)
             return _words(do[event.act](studio.data, event.model) or "")
         except StudioError as error:
             return shown_error(error)

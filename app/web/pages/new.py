@@ -10,7 +10,7 @@ import gradio as gr
 
 from app.drafts import begin, draft
 from app.drafts.draft import Draft
-from app.web.pages.act import goto, part, shown_error, told
+from app.web.pages.act import Pressed, goto, part, shown_error, told
 from app.web.pages.live import QUIET
 from app.web.pages.newform import Form
 from app.web.parts import drafts, links
@@ -84,10 +84,10 @@ def _pictures(form: Form) -> None:
         return [None, drafts.refused(refused), *form.follow(now)]
 
     @told
-    def changed(request: gr.Request, event: gr.EventData) -> list[Any]:
+    def changed(request: gr.Request, event: Pressed) -> list[Any]:
         now = form.draft(request)
         if event.act == "crop":
-            return form.follow(draft.set_crop(now, event.picture, float(event.crop)))
+            return form.follow(draft.set_crop(now, event.picture, event.number("crop")))
         return form.follow(draft.remove_picture(now, event.picture))
 
     @told
@@ -101,7 +101,7 @@ def _pictures(form: Form) -> None:
         return [gr.update(visible=False), *form.shown(draft.use_sample(form.draft(request), name))]
 
     @told
-    def suggested(request: gr.Request, event: gr.EventData) -> list[Any]:
+    def suggested(request: gr.Request, event: Pressed) -> list[Any]:
         return [event.word, *form.follow(draft.save(form.draft(request), class_word=event.word))]
 
     form.upload.upload(added, form.upload, [form.upload, form.refused, *form.following], **QUIET)

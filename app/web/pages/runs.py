@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from app import words
-from app.web.pages.act import acting, goto, part
+from app.web.pages.act import Pressed, acting, goto, part
 from app.web.pages.live import QUIET, live
 from app.web.pages.upkeep import Upkeep, runs
 from app.web.parts import cards, links, summaries
@@ -36,19 +36,19 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     def again(text: str, state: str, number: int, ticked: list[str]) -> list[str]:
         return look(None, text, state, number, ticked)
 
-    def act(event: gr.EventData, ticked: list[str]):
+    def act(event: Pressed, ticked: list[str]):
         """A button or a tick of a card."""
-        run_id = event._data.get("run", "")
+        run_id = event.run
         if event.act != "tick":
             return [ticked, *upkeep.opened(event.act, run_id)]
         others = [other for other in ticked if other != run_id]
         ticked[:] = [*others, run_id] if event.checked else others  # in place: the next tick may not wait for this
         return [ticked, *upkeep.untouched()]
 
-    def turn(event: gr.EventData) -> int:
-        return int(event._data["page"])
+    def turn(event: Pressed) -> int:
+        return int(event.number("page"))
 
-    def tick_act(event: gr.EventData, ticked: list[str]) -> tuple[list[str], str]:
+    def tick_act(event: Pressed, ticked: list[str]) -> tuple[list[str], str]:
         return ([], "") if event.act == "none" else (ticked, links.compare(ticked))
 
     filters, shown = [text, state, number, ticked], [grid, pager, ticks]

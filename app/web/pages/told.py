@@ -20,7 +20,8 @@ class Pages(gr.Blocks):
         """As in Gradio; raises `gr.Error` alone."""
         try:
             return await super().process_api(*args, **settings)
-        except gr.Error:
+        except gr.Error as error:
+            error.print_exception = False  # Gradio's own, as of a choice that there is not, would print its traceback
             raise
         except StudioError as error:
             raise gr.Error(str(error), print_exception=False) from error
@@ -34,10 +35,12 @@ class Pages(gr.Blocks):
         if len(inputs) < len(block_fn.inputs):
             raise gr.Error(f"{len(wanted)} values are needed, and {len(inputs)} came.", print_exception=False)
         try:
-            return await super().preprocess_data(block_fn, inputs, *args, **settings)
+            values = await super().preprocess_data(block_fn, inputs, *args, **settings)
         except (gr.Error, StudioError):
             raise
         except Exception as error:
             labels = ", ".join(str(getattr(block, "label", None) or block.get_block_name()) for block in wanted)
             words = f"A value does not fit its field; the fields are: {labels}."
             raise gr.Error(words, print_exception=False) from error
+        texts = [isinstance(block, gr.Textbox) for block in block_fn.inputs]  # one without a text is empty
+        return ["" if text and value is None else value for text, value in zip(texts, values, strict=True)]

@@ -29,3 +29,11 @@ def test_the_command_takes_or_refuses_each_made_model(name, sd15_folder, tmp_pat
     else:
         assert result.exit_code == 0, (result.output, result.exception)
         assert words["mine"].startswith(f"mine, {made.size_px} px pictures")
+
+
+@pytest.mark.parametrize("path", ["", " "])
+def test_an_empty_path_is_not_the_working_folder(path, sd15_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(sd15_folder)
+    result = delora("models", "add", path, "--name", "mine", "--data", tmp_path)
+    assert result.exit_code == 2 and "it is empty" in result.output
+    assert delora("models", "add", ".", "--name", "mine", "--data", tmp_path).exit_code == 0

@@ -132,7 +132,7 @@ def test_the_thumbnail_shows_the_square_that_will_be_used(mine, uploads):
             seen[path.name] = image.getpixel((96, 96))
     assert list(seen.values()) == [(0, 128, 0), (255, 0, 0), (0, 0, 255)], "and each has a name of its own"
     assert draft.thumbnails_folder(mine.data) == path.parent
-    with pytest.raises(ValueError):
+    with pytest.raises(BadInput):
         draft.set_crop(mine, mine.pictures[0].id, 0.3)
 
 

@@ -181,7 +181,7 @@ def test_a_disk_that_filled_up_is_told_as_such_and_not_as_a_bug():
     error = OSError(errno.ENOSPC, "No space left on device", "/data/runs/rex/adapter/rex.safetensors")
     message, remedy, cause = lifecycle.explain(error, 8)
     assert message == "The disk is full: /data/runs/rex/adapter/rex.safetensors could not be written."
-    assert remedy == "Free some space, then resume." and cause == "disk"
+    assert remedy == "Free some space, then try again." and cause == "disk"
     assert lifecycle.explain(OSError("no tokenizer in this folder"), 8)[2] == "error"
 
 

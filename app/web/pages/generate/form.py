@@ -10,7 +10,7 @@ import gradio as gr
 from app import words
 from app.adapters import imported
 from app.orders.request import SAMPLER_TITLES, DrawRequest
-from app.web.pages.act import acting, part
+from app.web.pages.act import Pressed, acting, part
 from app.web.pages.generate import choices
 from app.web.pages.generate.choices import Choice, choice
 from app.web.pages.live import QUIET
@@ -148,6 +148,6 @@ class DrawForm:
         return list(choices.usual(self.data, base or "embedded").values())
 
 
-def _written(event: gr.EventData, prompt: str) -> tuple[str, str]:
+def _written(event: Pressed, prompt: str) -> tuple[str, str]:
     """The prompt with the words of a chip in it; what was said of it holds no longer."""
     return (f"{prompt.rstrip()} {event.word}".strip() if choices.lacks(prompt, event.word) else prompt), ""

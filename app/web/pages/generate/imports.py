@@ -12,7 +12,7 @@ import gradio as gr
 from app import control, words
 from app.adapters import imported, sources
 from app.orders.importing import LARGEST_FILE_MB, Import
-from app.web.pages.act import acting, part, shown_error
+from app.web.pages.act import Pressed, acting, part, shown_error
 from app.web.pages.live import QUIET, live
 from app.web.pages.newform import bases
 from app.web.pages.upkeep import Kind, Upkeep
@@ -66,7 +66,7 @@ def build(
             return "", shown_error(error)
         return order.id, importlist.standing(order)
 
-    def act(event: gr.EventData) -> list[Any]:
+    def act(event: Pressed) -> list[Any]:
         return upkeep.opened(event.act, event.adapter)
 
     live(page, look, [told, listed], [asked])

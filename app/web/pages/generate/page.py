@@ -10,7 +10,7 @@ import gradio as gr
 from app import control
 from app.orders import drawings
 from app.orders.request import parse_request
-from app.web.pages.act import acting, part, shown_error
+from app.web.pages.act import Pressed, acting, part, shown_error
 from app.web.pages.generate import choices, imports, reuse
 from app.web.pages.generate.form import DrawForm
 from app.web.pages.live import QUIET, live, query
@@ -62,11 +62,11 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             return [gr.skip(), gr.skip(), shown_error(error)]
         return [drawing.id, 0, _warning(studio, drawing)]
 
-    def act(event: gr.EventData, shown: str, chosen: int) -> list[Any]:
+    def act(event: Pressed, shown: str, chosen: int) -> list[Any]:
         """A button in one of the parts: shown drawing, chosen picture, and the form."""
         same = [gr.skip()] * len(form.all)
         if event.act == "choose":
-            return [shown, int(event.number), *same]
+            return [shown, int(event.number("number")), *same]
         if event.act == "open":
             return [event.drawing, 0, *same]
         drawing = _drawing(studio, shown)

@@ -6,7 +6,7 @@ import gradio as gr
 
 from app import control
 from app.orders import exports
-from app.web.pages.act import acting, part, shown_error
+from app.web.pages.act import Pressed, acting, part, shown_error
 from app.web.pages.live import QUIET, query
 from app.web.parts.run import formats
 from app.web.reading import follow
@@ -23,17 +23,17 @@ def build(studio: Studio) -> tuple[gr.HTML, gr.State]:
     shown, wrong = part(js_on_load=acting("export", "stop-export"), elem_id="ds-formats"), part()
     chosen = gr.State(None)
 
-    def act(request: gr.Request, event: gr.EventData, step: int | None) -> tuple[str, str, int | None]:
+    def act(request: gr.Request, event: Pressed, step: int | None) -> tuple[str, str, int | None]:
         """Choose a save, have a format made or its making stopped: the formats then, what is wrong, and the save."""
         data, engine, words = studio.data, studio.engine, ""
         try:
             run = rundir.run_by_id(data, query(request, "id"))
             try:
                 if event.act == "save":
-                    step = int(event.value)
+                    step = int(event.number("value"))
                 elif event.act == "export":
-                    control.export(data, run, event.kind, engine, step=int(event.step))
-                elif order := exports.of_run(data, run.id).get((event.kind, int(event.step))):
+                    control.export(data, run, event.kind, engine, step=int(event.number("step")))
+                elif order := exports.of_run(data, run.id).get((event.kind, int(event.number("step")))):
                     control.stop_order(data, order, engine)
             except StudioError as error:
                 words = shown_error(error)

@@ -11,7 +11,7 @@ from app.adapters.formats import main_file
 from app.computer.damaged import look as look_at
 from app.computer.damaged import put_aside
 from app.drafts import again, draft
-from app.web.pages.act import acting, goto, part, shown_error
+from app.web.pages.act import Pressed, acting, goto, part, shown_error
 from app.web.pages.live import QUIET, live, query
 from app.web.pages.run import formats as ordering
 from app.web.pages.upkeep import Upkeep, runs
@@ -64,7 +64,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             details.section(view),
         ]
 
-    def act(request: gr.Request, event: gr.EventData):
+    def act(request: gr.Request, event: Pressed):
         """What a button does: words, the address to go to, and the two rows of `upkeep`."""
         if event.act in ("rename", "delete"):
             return "", "", *upkeep.opened(event.act, query(request, "id"))

@@ -60,7 +60,8 @@ def test_names_that_were_given_are_answered():
 @pytest.mark.parametrize(
     "origin",
     ["http://evil.example", "http://localhost:9999", "http://127.0.0.1:7860", "http://localhost", "null", "",
-     "https://localhost", "file://", "http://localhost:7860.evil.example", "http://localhost:78600", "http://[", "x"],
+     "https://localhost", "https://localhost:7860", "file://",
+     "http://localhost:7860.evil.example", "http://localhost:78600", "http://[", "x"],
 )  # fmt: skip
 def test_a_page_of_another_origin_reads_and_changes_nothing(visitor, origin):
     for method, path in _all():
@@ -93,9 +94,12 @@ def test_behind_a_proxy_the_outer_name_is_ones_own_page():
         ("http://proxy.example", ["proxy.example"]),
         ("https://other.example:8443", ["127.0.0.1:7860"]),
         ("http://localhost:9000", ["localhost:9000"]),  # a tunnel
-        ("https://proxy.example:444", ["127.0.0.1:7860", "proxy.example:444"]),  # X-Forwarded-Host
     ):
         assert names.own_page(origin, hosts), origin
+    forwarded = ["127.0.0.1:7860", "proxy.example:444"]
+    assert names.own_page("https://proxy.example:444", forwarded, "https")
+    assert not names.own_page("https://proxy.example:444", forwarded)
+    assert not names.own_page("http://proxy.example:444", forwarded, "https")
     for origin in ("https://proxy.example:1", "https://other.example", "https://x.proxy.example", "http://localhost"):
         assert not names.own_page(origin, ["127.0.0.1:7860"]), origin
 
@@ -140,6 +144,6 @@ def test_a_root_path_is_a_path():
     assert [clean_root_path(path) for path in ("", "/", "/delora", "delora/", "/a/b/")] == [
         "", "", "/delora", "/delora", "/a/b"
     ]  # fmt: skip
-    for wrong in ("https://x/delora", "/a b", "/../x?", "/a//b", "/%2e"):
+    for wrong in ("https://x/delora", "/a b", "/../x?", "/..", "/.", "/a/../b", "/a/..", "/a//b", "/%2e"):
         with pytest.raises(BadInput, match="--root-path"):
             clean_root_path(wrong)
