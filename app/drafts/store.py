@@ -79,7 +79,7 @@ class Draft(BaseModel):
     @property
     def usable(self) -> list[DraftPicture]:
         """The pictures that can be trained on."""
-        return [p for p in self.pictures if p.usable and self.picture_file(p).is_file()]
+        return [p for p in self.pictures if p.usable and jsonfile.is_regular(self.picture_file(p))]
 
     def picture_file(self, picture: DraftPicture) -> Path:
         """Where the cleaned copy of one of its pictures lies."""
@@ -154,16 +154,17 @@ def looked_over(draft: Draft) -> Draft:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     try:
-        for part in (folder, folder / "pictures", folder / "thumbnails"):
+        for part in (folder.parent, folder, folder / "pictures", folder / "thumbnails"):
             if os.path.lexists(part) and not part.is_dir():  # whatever it is, it keeps every draft from being made
                 jsonfile.put_aside(part)
             part.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(folder / ".lock") and not (folder / ".lock").is_file():
-            jsonfile.put_aside(folder / ".lock")
-        (folder / ".lock").touch()
     except OSError as error:
         raise from_os_error(error, folder) from error
-    with atomic.locked(folder / ".lock"):
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(atomic.locked(folder / ".lock"))
+        except OSError as error:
+            raise from_os_error(error, folder) from error
         yield
 
 
