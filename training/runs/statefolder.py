@@ -58,9 +58,12 @@ class StateFolder:
 
     def check_links(self) -> None:
         """Raises BadInput where a folder in it is a link: what is written there would lie somewhere else."""
-        for path in self.path.iterdir():
-            if path.is_symlink() and path.is_dir():
-                raise BadInput(f"{path} is a link, which is not followed.", "Put the folder itself there.")
+        try:
+            links = [path for path in self.path.iterdir() if path.is_symlink() and path.is_dir()]
+        except OSError:  # gone, or closed to us: who opens a file in it says so
+            return
+        for path in links:
+            raise BadInput(f"{path} is a link, which is not followed.", "Put the folder itself there.")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
