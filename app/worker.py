@@ -15,6 +15,7 @@ from pathlib import Path
 from app.orders.drawer_process import DrawerProcess
 from app.work import launch, output, presence, workerfile
 from app.work.worker import Worker
+from training import atomic
 from training.errors import StudioError
 
 BY_APP = "by-app"
@@ -30,7 +31,7 @@ def start_detached(data: Path) -> subprocess.Popen | None:
         return None
     folder = Path(data) / "queue"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "worker.log").open("ab") as words:
+    with atomic.open_own(folder / "worker.log", "ab") as words:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "app.worker", str(Path(data).resolve()), BY_APP],
             stdin=subprocess.DEVNULL,

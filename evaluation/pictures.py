@@ -55,7 +55,7 @@ def read_pictures(paths: list[Path]) -> list[Image.Image]:
 
 def _open(path: Path) -> Image.Image:
     """A picture in a regular file: a pipe or a device could keep us waiting for ever."""
-    return Image.open(io.BytesIO(jsonfile.read_bytes(path)))
+    return Image.open(io.BytesIO(jsonfile.read_bytes(path, follow=True)))
 
 
 def _open_without_text(path: Path) -> Image.Image:

@@ -14,10 +14,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
+from training import jsonfile
 from training.errors import FULL
 
 PART = ".part"
+APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT
 
 
 def write_text(path: Path, text: str) -> None:
@@ -55,7 +58,7 @@ def rewrite_text(path: Path, text: str) -> None:
 def _write_over(path: Path, data: bytes) -> bool:
     """Whether `data` went into the blocks that the file has: 700 bytes fit into the 4096 of one with 600."""
     try:
-        with path.open("r+b", buffering=0) as file:
+        with os.fdopen(jsonfile.descriptor(path, os.O_RDWR), "r+b", buffering=0) as file:
             there = os.fstat(file.fileno())
             if len(data) > there.st_blocks * 512:
                 return False
@@ -113,9 +116,10 @@ def flush(path: Path) -> None:
 def append_line(path: Path, line: str) -> None:
     """Append one line with one write. A last line that a crash tore is closed first, so that it spoils no other.
 
-    Raises OSError with nothing appended: a disk that fills up takes the first part of a write and says nothing.
+    Raises OSError with nothing appended: for a link and what else is no regular file, and for a disk that fills up: it
+    takes the first part of a write and says nothing.
     """
-    with path.open("a+b", buffering=0) as file:
+    with os.fdopen(jsonfile.descriptor(path, APPEND), "a+b", buffering=0) as file:
         data = line.encode("utf-8") + b"\n"
         before = file.tell()
         if before and not _ends_in_newline(file):
@@ -125,10 +129,20 @@ def append_line(path: Path, line: str) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
+def open_own(path: Path, mode: str = "a+") -> IO:
+    """A lock or a log of ours, open for appending; a link, a pipe or whatever else has its name is put aside.
+
+    Raises OSError, as where its folder is not there.
+    """
+    if os.path.lexists(path) and not jsonfile.is_regular(path):
+        jsonfile.put_aside(path)
+    return os.fdopen(jsonfile.descriptor(path, APPEND), mode)
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Be the only one inside, of all processes that name this lock file; others wait. It goes with the process."""
-    with path.open("a") as file:
+    with open_own(path) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

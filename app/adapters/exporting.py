@@ -7,7 +7,7 @@ from app.adapters import records
 from app.adapters.facts import metadata
 from app.adapters.formats import CHECKED, FORMATS, formats_of_a_run
 from app.adapters.names import slug
-from training import room
+from training import jsonfile, room
 from training.atomic import write_text
 from training.errors import BadInput
 from training.runs.run import Run
@@ -134,6 +134,7 @@ def export_run(run: Run, base, data: Path) -> dict:
     from app.adapters.saves import best_step, open_base, open_save
     from evaluation.loadback import load_back
 
+    run.check_links()
     step, folder = best_step(run), run.path / "adapter"
     record = readable_record(run)
     if record and record["step"] == step and all((folder / file["name"]).exists() for file in record["files"]):
@@ -172,7 +173,5 @@ def readable_record(run: Run) -> dict | None:
 
 def finished_files(run: Run) -> list[Path]:
     """The exported files that can be downloaded; folders and unfinished ones are not among them."""
-    folder = run.path / "adapter"
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    files = [path for path in files if path.is_file() and not path.name.startswith(".")]
+    files = jsonfile.files(run.path, "adapter", "[!.]*")
     return [path for path in files if path.name not in (RECORD, MADE)]

@@ -81,7 +81,7 @@ class Draft(BaseModel):
     @property
     def usable(self) -> list[DraftPicture]:
         """The pictures that can be trained on."""
-        return [p for p in self.pictures if p.usable and self.picture_file(p).is_file()]
+        return [p for p in self.pictures if p.usable and jsonfile.is_regular(self.picture_file(p))]
 
     def picture_file(self, picture: DraftPicture) -> Path:
         """Where the cleaned copy of one of its pictures lies."""
@@ -156,16 +156,18 @@ def looked_over(draft: Draft) -> Draft:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     try:
+        if os.path.lexists(folder.parent) and not folder.parent.is_dir():  # it keeps every draft from being made
+            jsonfile.put_aside(folder.parent)
         for part in (folder, folder / "pictures", folder / "thumbnails"):
             ownfolders.clear_the_way(part)
             part.mkdir(parents=True, exist_ok=True)
-        lock = folder / ".lock"
-        if os.path.lexists(lock) and (lock.is_symlink() or not lock.is_file()):
-            jsonfile.put_aside(lock)
-        lock.touch()
     except OSError as error:
         raise from_os_error(error, folder) from error
-    with atomic.locked(lock):
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(atomic.locked(folder / ".lock"))  # what is no file there is put aside
+        except OSError as error:
+            raise from_os_error(error, folder) from error
         yield
 
 

@@ -41,7 +41,7 @@ class Drawing(Order):
 
     def pictures(self) -> list[Path]:
         """The pictures asked for that are finished, in the order of their seeds."""
-        return sorted(self.path.glob("adapter-*.png")) or ([] if self.request().adapted else self._of_base())
+        return jsonfile.files(self.path, "", "adapter-*.png") or ([] if self.request().adapted else self._of_base())
 
     def base_pictures(self) -> list[Path]:
         """The base model's pictures at the same seeds, [] where nothing is to be compared."""
@@ -53,7 +53,7 @@ class Drawing(Order):
         return room.pictures_bytes(request.total, request.size or USUAL_PX)
 
     def _of_base(self) -> list[Path]:
-        return sorted(self.path.glob("base-*.png"))
+        return jsonfile.files(self.path, "", "base-*.png")
 
 
 def create(data: Path, request: DrawRequest) -> Drawing:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from training import jsonfile
+from training import atomic, jsonfile
 from training.errors import BadInput, Stopped
 from training.jsonfile import Moment
 from training.runs.states import Pid
@@ -51,7 +51,7 @@ class Lease:
 
     def wanted(self) -> bool:
         """Whether somebody waits for the device."""
-        with _lock_file(self.folder / "device.line") as line:
+        with atomic.open_own(self.folder / "device.line") as line:
             return not _try(line)
 
     def hand_over(self, ask: Callable[[str], None] | None = None) -> bool:
@@ -66,10 +66,10 @@ class Lease:
         return True
 
     def _acquire(self, ask: Callable[[str], None] | None) -> None:
-        with _lock_file(self.folder / "device.line") as line:
+        with atomic.open_own(self.folder / "device.line") as line:
             self._wait(line, ask)
             self._sign(line)
-            file = _lock_file(self.folder / "device.lock")
+            file = atomic.open_own(self.folder / "device.lock")
             try:
                 self._wait(file, ask)
             except BaseException:
@@ -114,7 +114,7 @@ def owner(data: Path, who: str, ask: Callable[[str], None] | None = None, run: s
     lease.folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         if run:
-            lease._wait(held.enter_context(_lock_file(lease.folder / "device.training")), ask)
+            lease._wait(held.enter_context(atomic.open_own(lease.folder / "device.training")), ask)
         lease._acquire(ask)
         try:
             yield lease
@@ -145,13 +145,6 @@ def stop_if(asked: Callable[[], bool]) -> Callable[[str], None]:
             raise Stopped(f"Stopped while waiting for {present}.")
 
     return ask
-
-
-def _lock_file(path: Path) -> IO[str]:
-    """A lock file, open; anything else that has its name is put aside."""
-    if os.path.lexists(path) and not path.is_file():
-        jsonfile.put_aside(path)
-    return path.open("a+")
 
 
 def _read(file: IO) -> Holder:

@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from app.work import outcome, processes
+from training import atomic
 from training.errors import StudioError
 from training.runs.run import Run
 
@@ -29,7 +30,7 @@ def main(run_path: Path, attempt: int, command: list[str]) -> None:
     processes.adopt_orphans()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # ends with the job; a handler, since the job would inherit SIG_IGN
-    with (run_path / "log.txt").open("ab") as log:
+    with atomic.open_own(run_path / "log.txt", "ab") as log:
         job = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=run_path
         )

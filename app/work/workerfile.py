@@ -56,7 +56,7 @@ def hold(data: Path) -> Iterator[None]:
     """
     folder = Path(data) / "queue"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "worker.lock").open("a") as file:
+    with atomic.open_own(folder / "worker.lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

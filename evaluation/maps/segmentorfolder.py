@@ -164,7 +164,7 @@ def _check_classes(path: Path, labels: dict[str, str]) -> None:
 def _read(path: Path, kind: type[BaseModel]) -> dict:
     """What a config states of a kind's fields."""
     try:
-        return jsonfile.load(path, kind, "Copy or download it again.").model_dump(exclude_unset=True)
+        return jsonfile.load(path, kind, "Copy or download it again.", follow=True).model_dump(exclude_unset=True)
     except BadInput as error:
         error.field = "segmentor"
         raise

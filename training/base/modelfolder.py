@@ -245,7 +245,8 @@ def read_config(path: Path) -> dict:
     """The JSON object in a file of a model folder. Raises BadInput, naming it, where it is missing or damaged."""
     remedy = "Copy or download the folder again."
     try:
-        value = json.loads(jsonfile.read_text(path, remedy))  # not `jsonfile.read`: tokenizers say 1e30 for no limit
+        # not `jsonfile.read`: tokenizers say 1e30 for no limit
+        value = json.loads(jsonfile.read_text(path, remedy, follow=True))
     except BadInput as error:
         error.field = "base"
         raise

@@ -209,6 +209,6 @@ def _hub_cache(repo: str, commit: str | None = None) -> Path | None:
     if not commit:
         main = snapshots.parent / "refs" / "main"
         with contextlib.suppress(BadInput):
-            commit = jsonfile.read_text(main, most=200).strip()
+            commit = jsonfile.read_text(main, most=200, follow=True).strip()
     path = snapshots / (commit or "none")
     return path if (path / "model_index.json").is_file() else None

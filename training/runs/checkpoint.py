@@ -142,7 +142,7 @@ def attach(base: Base, path: Path, name: str = "default", check_base: bool = Tru
     Raises BadInput where it is damaged or does not fit.
     """
     try:
-        return delora.load(base.unet, path / "adapter.safetensors", name=name, check_base=check_base)
+        return delora.load(base.unet, _own(path / "adapter.safetensors"), name=name, check_base=check_base)
     except ValueError as error:
         raise BadInput(str(error), "Take another save, or the base model it was trained on.") from error
 
@@ -152,7 +152,7 @@ def load_trained(path: Path, module: torch.nn.Module) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    file = path / TRAINED
+    file = _own(path / TRAINED)
     try:
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
@@ -173,7 +173,7 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    file = path / "trainer.safetensors"
+    file = _own(path / "trainer.safetensors")
     moments: dict[int, dict[str, torch.Tensor]] = {}
     try:
         for key, tensor in load_file(file).items():
@@ -209,6 +209,13 @@ def prune(run: Run) -> list[int]:
         else:
             (run.checkpoint(step) / "trainer.safetensors").unlink(missing_ok=True)
     return gone
+
+
+def _own(file: Path) -> Path:
+    """The same file. Raises BadInput for a link, which may lead out of the save."""
+    if file.is_symlink():
+        raise BadInput(f"{file} is a link, which is not followed.", "Put the file itself there.")
+    return file
 
 
 def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:

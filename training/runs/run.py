@@ -76,7 +76,7 @@ class Run(StateFolder):
 
     def pictures(self) -> list[Path]:
         """The cleaned pictures of the subject, in the order they were given."""
-        return sorted((self.path / "dataset").glob("[0-9]*.png"))
+        return jsonfile.files(self.path, "dataset", "[0-9]*.png")
 
     # State
 
@@ -107,7 +107,11 @@ class Run(StateFolder):
     # Attempts: only the newest may write
 
     def begin_attempt(self) -> int:
-        """Take the run up with a new attempt, whose number it returns. Every earlier attempt loses the run."""
+        """Take the run up with a new attempt, whose number it returns. Every earlier attempt loses the run.
+
+        Raises BadInput where a link would lead what is written out of the run's folder.
+        """
+        self.check_links()
         folder = self.path / "attempts"
         folder.mkdir(exist_ok=True)
         number = self.newest_attempt() + 1
@@ -158,10 +162,10 @@ class Run(StateFolder):
     def checkpoints(self) -> list[int]:
         """The steps that were saved and are still there, ascending."""
         folder = self.path / "checkpoints"
-        names = (
-            [CHECKPOINT.fullmatch(path.name) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-        )
-        return sorted(int(name.group(1)) for name in names if name)
+        if folder.is_symlink() or not folder.is_dir():
+            return []
+        saves = [path.name for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+        return sorted(int(name.group(1)) for name in map(CHECKPOINT.fullmatch, saves) if name)
 
     def checkpoint(self, step: int) -> Path:
         """The folder of the checkpoint at `step`, whether it is there or not."""
@@ -177,7 +181,7 @@ class Run(StateFolder):
 
     def samples(self, step: int) -> list[Path]:
         """The pictures drawn at `step`, prompt by prompt and seed by seed; [] where none were drawn."""
-        return sorted(self.samples_folder(step).glob("*.png"))
+        return jsonfile.files(self.path, f"samples/{self.samples_folder(step).name}", "*.png")
 
     def scores(self) -> dict[str, Any] | None:
         """What evaluation wrote, or None; see `evaluation.scorebook`. Raises BadInput where it is damaged."""
@@ -198,7 +202,7 @@ class Run(StateFolder):
     @contextlib.contextmanager
     def training_lock(self) -> Iterator[None]:
         """Hold the run for training. The lock goes with the process, however it ends. Raises BadInput if it is held."""
-        with (self.path / ".training.lock").open("a") as file:
+        with atomic.open_own(self.path / ".training.lock") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

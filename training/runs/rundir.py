@@ -118,10 +118,10 @@ def holds_run(path: Path) -> bool:
 def _copy_start(parent: Run, step: int, folder: Path) -> None:
     """Put the parent's checkpoint into a new run, so that it needs the parent no more."""
     source = parent.checkpoint(step)
-    if not source.is_dir():
+    if step not in parent.checkpoints():
         saved = ", ".join(map(str, parent.checkpoints())) or "none"
         raise BadInput(f"Run {parent.id} has no save at step {step} (there: {saved}).", "", field="start_step")
-    shutil.copytree(source, folder / "checkpoints" / source.name)
+    shutil.copytree(source, folder / "checkpoints" / source.name, symlinks=True)  # a link's target stays where it is
 
 
 def new_id(name: str) -> str:

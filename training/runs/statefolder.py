@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from training import atomic
-from training.errors import DiskFull, from_os_error
+from training.errors import BadInput, DiskFull, from_os_error
 
 
 class StateFolder:
@@ -41,17 +42,28 @@ class StateFolder:
     def request_stop(self) -> None:
         """Ask it to stop; it does so between two steps. Raises as `from_os_error`."""
         try:
-            (self.path / "stop").touch()
+            os.close(os.open(self.path / "stop", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            pass
         except OSError as error:
             raise from_os_error(error, self.path / "stop") from error
 
     def stop_requested(self) -> bool:
         """Whether somebody asked it to stop."""
-        return (self.path / "stop").exists()
+        return os.path.lexists(self.path / "stop")
 
     def clear_stop(self) -> None:
         """Forget a request to stop."""
         (self.path / "stop").unlink(missing_ok=True)
+
+    def check_links(self) -> None:
+        """Raises BadInput where a folder in it is a link: what is written there would lie somewhere else."""
+        try:
+            links = [path for path in self.path.iterdir() if path.is_symlink() and path.is_dir()]
+        except OSError:  # gone, or closed to us: who opens a file in it says so
+            return
+        for path in links:
+            raise BadInput(f"{path} is a link, which is not followed.", "Put the folder itself there.")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training import atomic
 from training.errors import DiskFull, StudioError, disk_full, from_os_error
 from training.runs import endings, shortage
 from training.runs.states import this_process
@@ -38,8 +39,8 @@ def end(run: Run, error: Exception) -> None:
     else:
         state = run.state()
         endings.failed(run, *explain(error, run.latest_checkpoint(), state.memory))
-    with contextlib.suppress(OSError), (run.path / "log.txt").open("a", encoding="utf-8") as log:
-        log.write(report)
+    with contextlib.suppress(OSError):
+        atomic.append_line(run.path / "log.txt", report.rstrip())
 
 
 def explain(error: Exception, saved: int | None, need: Need | None = None) -> tuple[str, str, str]:

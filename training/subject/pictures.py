@@ -117,7 +117,7 @@ def source(path: Path) -> Path | io.BytesIO:
     from PIL import PngImagePlugin
 
     PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, LARGEST_PROFILE_BYTES)
-    with jsonfile.open_regular(path) as file:
+    with jsonfile.open_regular(path, follow=True) as file:
         if file.read(len(PNG)) != PNG:
             return path
         content = memoryview(PNG + file.read())

@@ -99,8 +99,10 @@ def made(run: Run) -> list[dict[str, Any]]:
 
 
 def _listed(folder: Path) -> tuple[str, ...]:
-    """The names in a folder that can stand in an address; none of what is no folder, or closed to us."""
+    """The names in a folder that can stand in an address, no links; none of a link, no folder, or one closed to us."""
     try:
-        return tuple(sorted(name for name in os.listdir(folder) if name.isprintable()))
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.isprintable() and not entry.is_symlink()]
+        return () if folder.is_symlink() else tuple(sorted(names))
     except OSError:
         return ()

@@ -6,6 +6,7 @@ runs it, so a queue's memory is never believed: see `app.work.reconcile`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -66,7 +67,13 @@ class LocalEngine:
         Raises DiskFull or RunFailed where the queue cannot be written; what waits in its folder is put in later.
         """
         name = job_name(run, attempt)
-        with atomic.locked(self.folder / "submit.lock"):
+        lock = self.folder / "submit.lock"
+        with contextlib.ExitStack() as held:
+            try:
+                self.records.folder.mkdir(parents=True, exist_ok=True)  # removed under the app, perhaps
+                held.enter_context(atomic.locked(lock))
+            except OSError as error:
+                raise from_os_error(error, lock) from error
             if isinstance(self.poll().get(name), Waiting | Running):
                 return name
             self.records.forget(name)

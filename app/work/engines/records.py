@@ -14,7 +14,7 @@ from pathlib import Path
 from app.work import processes
 from app.work.engines import split_name
 from training import atomic, jsonfile
-from training.errors import BadInput, StudioError
+from training.errors import BadInput, StudioError, from_os_error
 from training.jsonfile import Moment
 from training.runs.run import Run
 from training.runs.states import Pid, is_process, started_at
@@ -114,9 +114,14 @@ class Records:
     # Orders to end a job by force
 
     def end_at(self, name: str, when: float) -> None:
-        """Have the worker end a job by force at a time; an earlier order stays."""
+        """Have the worker end a job by force at a time; an earlier order stays. Raises as `from_os_error`."""
+        path = self._deadline(name)
         if when < (self.deadline(name) or float("inf")):
-            atomic.write_text(self._deadline(name), repr(when))
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                atomic.write_text(path, repr(when))
+            except OSError as error:
+                raise from_os_error(error, path) from error
 
     def deadline(self, name: str) -> float | None:
         """When a job is to be ended by force, or None."""

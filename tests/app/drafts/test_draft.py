@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 
 import pytest
@@ -215,6 +216,21 @@ def test_a_damaged_draft_is_put_aside_and_its_pictures_come_back(mine, uploads):
     again = draft.load(mine.data)
     assert len(again.pictures) == len(again.usable) == 2 and again.pictures[0].kind == "good"
     assert list(mine.folder.glob("draft.json.damaged-*"))
+
+
+def test_a_file_in_the_place_of_all_drafts_is_put_aside(mine, uploads):
+    drafts = mine.folder.parent
+    shutil.rmtree(drafts)
+    drafts.write_text("kept")
+    now, _ = draft.add_pictures(draft.load(mine.data), good(uploads, 2))
+    assert len(now.usable) == 2 and [path.read_text() for path in drafts.parent.glob("draft.damaged-*")] == ["kept"]
+
+
+@pytest.mark.parametrize("instead", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path)])
+def test_a_drafts_lock_that_is_no_file_is_put_aside(mine, instead):
+    (mine.folder / ".lock").unlink()
+    instead(mine.folder / ".lock")
+    assert draft.load(mine.data) == mine
 
 
 def test_a_full_disk_is_told_and_the_draft_stays(mine, uploads, monkeypatch):

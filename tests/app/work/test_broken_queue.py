@@ -1,6 +1,8 @@
 """A queue that is no database is begun anew, and what waited in it is put back from the run folders."""
 
 import json
+import os
+import shutil
 import sqlite3
 import time
 
@@ -9,7 +11,7 @@ from workshop import make_run
 
 from app import control
 from app.work import reconcile
-from app.work.engines import Waiting, job_name
+from app.work.engines import Need, Waiting, job_name
 from app.work.engines.local import LocalEngine
 from app.work.reconcile import Reconciler
 from training.errors import StudioError
@@ -112,3 +114,31 @@ def test_records_of_wrong_types_are_none(tmp_path):
         path.write_text(json.dumps({**whole, **change}))
         expected = [] if change != {"guard": "4"} else ["run.1"]
         assert [record.name for record in engine.records.all()] == expected, change
+
+
+@pytest.mark.parametrize("what", ["submit.lock", "mend.lock", "device.lock", "worker.lock"])
+@pytest.mark.parametrize("instead", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path)])
+def test_a_lock_of_the_queue_that_is_no_file_keeps_nobody_waiting(tmp_path, what, instead):
+    engine = LocalEngine(tmp_path)
+    (tmp_path / "queue" / what).unlink(missing_ok=True)
+    instead(tmp_path / "queue" / what)
+    run = make_run(tmp_path)
+    assert waits(engine, control.start(tmp_path, run, engine=engine))
+
+
+def test_a_queue_folder_that_is_gone_is_made_again(tmp_path):
+    engine, run, _ = queued(tmp_path)
+    shutil.rmtree(tmp_path / "queue")
+    name = engine.submit(run.id, 2, Need("train"))
+    assert waits(engine, name) and (tmp_path / "queue" / "queue.db").is_file()
+
+
+def test_a_queue_folder_that_became_a_file_under_the_app_is_told(tmp_path):
+    engine, run, _ = queued(tmp_path)
+    shutil.rmtree(tmp_path / "queue")
+    (tmp_path / "queue").write_text("a file")
+    with pytest.raises(StudioError, match="queue"):
+        engine.submit(run.id, 2, Need("train"))
+    with pytest.raises(StudioError, match="queue"):
+        engine.records.end_at("run.1", 1.0)
+    assert (tmp_path / "queue").read_text() == "a file"
