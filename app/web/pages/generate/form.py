@@ -134,7 +134,8 @@ class DrawForm:
         saves = [(title, step) for step, title in found.saves.items()] or [("–", "")]
         save = step if step in found.saves else found.best or ""
         here = bases(self.data)
-        own = (f"The one it was made for: {words.base(found.base)}", "")
+        made_for = f": {words.base(found.base)}" if found.value else ""  # of a base model alone nothing is asked
+        own = (f"The one it was made for{made_for}", "")
         others = [(title, name) for title, name in here if name != found.base]
         return [
             gr.update(choices=[(CLOSED, ""), *adapters], value=found.value),
