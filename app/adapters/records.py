@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from training import jsonfile
+from training.errors import BadInput
 from training.jsonfile import Count, Figure, FileName
 
 FILES_STAY = "The files themselves lie in the adapter folder; move this one away, and they can be made again."
@@ -68,6 +69,8 @@ def read_made(path: Path) -> list[dict[str, Any]]:
 
 
 def _read(path: Path, kind: type[BaseModel]) -> dict[str, Any] | None:
+    if path.parent.is_symlink():  # what it leads to is not the run's
+        raise BadInput(f"{path.parent} is a link, which is not followed.", "Put the folder itself there.")
     if not os.path.exists(path):
         return None
     values = jsonfile.read(path, FILES_STAY)

@@ -154,9 +154,10 @@ def _damaged_words(found: damaged.Damaged) -> str:
 
 
 def exports(run: rundir.Run) -> list[Path]:
-    """The run's exported files."""
+    """The run's exported files and folders; no link is followed."""
     folder = run.path / "adapter"
-    return sorted(path for path in folder.glob("[!.]*") if path.suffix != ".json")
+    found = [] if folder.is_symlink() else sorted(folder.glob("[!.]*"))
+    return [path for path in found if path.suffix != ".json" and not path.is_symlink()]
 
 
 def percent(value: float | None) -> str:

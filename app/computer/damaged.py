@@ -19,6 +19,7 @@ from training.spec import tidy_name
 
 NEEDLESS = ("name.txt", "scores.json", "adapter/export.json", "adapter/made.json", "events.jsonl", "log.txt")
 SHOWN_BYTES = 2000
+LINKED = "its folder is a link, which is not followed"
 LOST_HISTORY = "Its history (events.jsonl) is missing: curves and times are gone, the rest is as it was."
 
 
@@ -99,6 +100,8 @@ def content(run: Run, file: str) -> str:
     """The first bytes of a file of NEEDLESS, as text with everything else escaped. Raises BadInput for other files."""
     if file not in NEEDLESS:
         raise BadInput(f"{file[:80]!r} is no file that can be shown here.", "", "file")
+    if _is_elsewhere(run, file):
+        return f"({LINKED})"
     try:
         with jsonfile.open_regular(run.path / file) as opened:
             data = opened.read(SHOWN_BYTES)
@@ -114,10 +117,17 @@ def put_aside(run: Run, file: str) -> None:
     """
     if file not in [fault.file for fault in partly(run)]:
         raise BadInput(f"{file[:80]!r} can be read, or is no file that can be put aside here.", "", "file")
+    if _is_elsewhere(run, file):
+        raise BadInput(f"{run.path / file} cannot be put aside: {LINKED}.", "Put the folder itself there.", "file")
     try:
         jsonfile.put_aside(run.path / file)
     except OSError as error:
         raise from_os_error(error, run.path / file) from error
+
+
+def _is_elsewhere(run: Run, file: str) -> bool:
+    """Whether a folder between the run's and the file is a link."""
+    return (run.path / file).parent != run.path and (run.path / file).parent.is_symlink()
 
 
 def _readers(run: Run) -> dict[str, Callable[[], Any]]:

@@ -157,3 +157,28 @@ def test_a_jobs_log_is_begun_anew_where_it_is_a_link(run, secret, monkeypatch):
     guard.main(run.path, 1, ["echo", "words of the job"])
     assert secret.read_text() == f"{SECRET}\n" and (run.path / "log.txt").read_text() == "words of the job\n"
     assert [path.is_symlink() for path in run.path.glob("log.txt.damaged-*")] == [True]
+
+
+@pytest.mark.parametrize("file", ["adapter/export.json", "adapter/made.json"])
+def test_records_in_a_linked_folder_are_neither_shown_nor_put_aside(run, tmp_path, file):
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    other = outside / file.rpartition("/")[2]
+    other.write_text(f'{{"{SECRET}": 1}}')
+    linked(run, "adapter", outside)
+    assert SECRET not in shown(run) and SECRET not in damaged.content(run, file)
+    with pytest.raises(BadInput, match="is a link"):
+        damaged.put_aside(run, file)
+    assert [path.name for path in outside.iterdir()] == [other.name]
+
+
+def test_an_export_is_not_written_into_a_linked_folder(run, tmp_path):
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    (outside / "biscuit.safetensors").write_text("keep")
+    linked(run, "adapter", outside)
+    data = str(run.path.parent.parent)
+    done = CliRunner().invoke(cli, ["export", run.id, "--data", data])
+    assert done.exit_code == 2 and "is a link, which is not followed" in done.stderr
+    assert (outside / "biscuit.safetensors").read_text() == "keep"
+    assert "biscuit.safetensors" not in CliRunner().invoke(cli, ["runs", "show", run.id, "--data", data]).stdout
