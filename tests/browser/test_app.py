@@ -24,7 +24,8 @@ def test_from_four_pictures_to_a_file_that_stock_diffusers_opens(app, page):
     columns = page.locator(".ds-film").first.locator("thead th[scope=col]").all_inner_texts()
     assert [name.split("\n")[0] for name in columns] == ["Base model", "Step 6", "Step 12"]
     assert all(walks.loaded(page, ".ds-film img")) and page.locator(".ds-film img").count() >= 6
-    for title in ("Likeness (DINO)", "Follows the prompt (CLIP-T)", "Distance from the base model"):
+    figures = ("Likeness (DINO)", "Follows the prompt (CLIP)", "Clean picture (DINO and CLIP)")
+    for title in (*figures, "Distance from the base model"):
         expect(page.locator("svg", has_text=title).first).to_be_visible()
     expect(page.get_by_text("its limit (guaranteed)")).to_be_visible()
 

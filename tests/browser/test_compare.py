@@ -45,7 +45,7 @@ def test_two_runs_are_ticked_and_compared_step_under_step(app, page):
     assert all(walks.loaded(page, ".ds-film img"))
 
     plots = page.locator(".ds-plots svg")
-    expect(plots).to_have_count(3)
+    expect(plots).to_have_count(4)  # the three figures and the distance
     for plot in plots.all():
         assert {"Jeep", "Rex"} <= {text.strip() for text in plot.locator("text").all_text_contents()}
     drawn = plots.last.evaluate(
