@@ -88,13 +88,6 @@ class Reconciler:
                 found.append(run)
         return found
 
-    def _looked_at(self, run: Run, jobs: dict[str, Status]) -> Finding | None:
-        """`_compare`; a folder that cannot be written, or with something else in a file's place, keeps no other up."""
-        try:
-            return self._compare(run, jobs)
-        except (StudioError, OSError) as error:
-            return Finding(run.id, "unknown", f"Run {run.id} is left as it is: {error}")
-
     def _compare(self, run: Run, jobs: dict[str, Status]) -> Finding | None:
         state = _state(run)
         if state is None:
