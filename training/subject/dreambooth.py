@@ -17,6 +17,7 @@ from training.base import codec
 from training.errors import BadInput
 from training.step import draws
 from training.step.draws import Draws
+from training.step.memory import NOTHING
 from training.step.noise import TARGETS, Schedule
 from training.step.objective import Losses
 from training.subject import priors
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from training.base.codec import Moments
     from training.base.models import BaseModel
     from training.runs.run import Run
-    from training.spec import RunSpec
+    from training.spec import SubjectSpec
     from training.step.objective import Watch
 
 
@@ -50,9 +51,9 @@ class Example(NamedTuple):
 class DreamBooth:
     """The objective of one run on one base model: draws a step's batch and gives its loss."""
 
-    trained, rate = None, 0.0  # the adapter learns alone
+    trained, rate, beside = None, 0.0, NOTHING  # the adapter learns alone
 
-    def __init__(self, base: BaseModel, spec: RunSpec, instance: Example, prior: Example | None):
+    def __init__(self, base: BaseModel, spec: SubjectSpec, instance: Example, prior: Example | None):
         self.base, self.spec, self.instance, self.prior = base, spec, instance, prior
         self.schedule = Schedule(base.scheduler_config)
         self.shape = tuple(instance.moments.mean.shape[1:])
@@ -116,7 +117,7 @@ def take_in(run: Run, base: BaseModel, data: Path, watch: Watch) -> DreamBooth:
     return prepare(base, run.spec, run.pictures(), paths)
 
 
-def prepare(base: BaseModel, spec: RunSpec, pictures: Sequence[Path], class_pictures: Sequence[Path]) -> DreamBooth:
+def prepare(base: BaseModel, spec: SubjectSpec, pictures: Sequence[Path], class_pictures: Sequence[Path]) -> DreamBooth:
     """Encode pictures and captions once, and put them on the UNet's device.
 
     Args:

@@ -21,6 +21,7 @@ from training import presets
 from training.adapterspec import METHODS
 from training.base import models
 from training.errors import StudioError
+from training.spec import KINDS
 
 TOKEN_HELP = "Rare word that will stand for this one subject in prompts."
 SLOTS = ("pictures", "name", "class_word", "base")  # fields with a place of their own for what is wrong with them
@@ -230,8 +231,9 @@ def _samples() -> list[tuple[str, str]]:
 
 
 def _component(name: str) -> gr.components.Component:
-    """The component of a setting, for whichever method first has it."""
-    field = next(f for method in METHODS for f in settings.settings_fields(method) if f.name == name)
+    """The component of a setting, for whichever task and method first has it."""
+    shown = (settings.settings_fields(method, task=task) for task in KINDS for method in METHODS)
+    field = next(field for fields in shown for field in fields if field.name == name)
     common = {"label": field.label, "info": field.help, "elem_id": anchor(name), "min_width": 300}
     if field.kind == "switch":
         return gr.Checkbox(**common)

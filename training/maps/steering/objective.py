@@ -17,7 +17,7 @@ from torch import Tensor
 from training.base import codec
 from training.maps import reading
 from training.maps.colours import control
-from training.step import draws
+from training.step import draws, memory
 from training.step.draws import Draws
 from training.step.noise import TARGETS, Schedule
 from training.step.objective import Losses
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from training.base.codec import Moments
     from training.base.models import BaseModel
     from training.maps.steering.protocols import Steering
-    from training.spec import RunSpec
+    from training.spec import MapsSpec
 
 
 class FromMaps:
@@ -40,7 +40,7 @@ class FromMaps:
     def __init__(
         self,
         base: BaseModel,
-        spec: RunSpec,
+        spec: MapsSpec,
         steering: Steering,
         labels: np.ndarray,
         moments: Moments,
@@ -51,6 +51,7 @@ class FromMaps:
         self.labels, self.moments, self.mirrored, self.text = labels, moments, mirrored, text
         self.schedule = Schedule(base.scheduler_config)
         self.trained, self.rate = steering.trained, steering.rate
+        self.beside = memory.beside(steering.frozen, steering.trained, (3, *labels.shape[1:]))
 
     def draw(self, step: int, n: int) -> tuple[Draws, None]:
         """The draws of a step (from 0): n pairs."""
@@ -101,7 +102,7 @@ class FromMaps:
         return control(np.where(d.mirrored.numpy()[:, None, None], labels[..., ::-1], labels))
 
 
-def prepare(base: BaseModel, spec: RunSpec, steering: Steering, pictures: Sequence[Path], captions: Sequence[str]):
+def prepare(base: BaseModel, spec: MapsSpec, steering: Steering, pictures: Sequence[Path], captions: Sequence[str]):
     """Encode pairs as `intake.prepare` wrote them, once: NNNN.png with NNNN.map.png beside it.
 
     Raises BadInput, naming the file, for a map that cannot be read.
