@@ -27,9 +27,9 @@ def start(data: Path, run: Run, need: Need | None = None, engine: Engine | None 
 
     A run that waits already keeps its place, and one at work is left alone (None): pressing twice starts once.
 
-    Raises BadInput for a run that is done, or one in whose folder a link leads somewhere else.
+    Raises BadInput for a run that is done, or one in whose folder a training could not write.
     """
-    run.check_links()
+    run.check_places()
     state = run.state()
     if state.name == "done":
         raise BadInput(f"Run {run.id} is done.", "To train longer, make a new run of it with more steps.", "run")

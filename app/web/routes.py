@@ -96,10 +96,10 @@ def _png(data: Path, folder: Path, file: str, headers: dict[str, str] = FOREVER)
 def _file(data: Path, path: Path, **how: Any) -> FileResponse:
     """A regular file of the data folder. The owner may have linked that and its folders to another disk, no more."""
     top, *below = path.relative_to(data).parts  # "runs", and what is in it
-    found = (data / top).resolve().joinpath(*below)
     try:
+        found = (data / top).resolve().joinpath(*below)
         regular = stat.S_ISREG(found.lstat().st_mode) and found.resolve() == found
-    except OSError:
+    except (OSError, RuntimeError):  # not there, or links in a ring
         regular = False
     if not regular:
         raise HTTPException(404)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import assets
 from evaluation.maps import segmentorfolder
 from evaluation.maps.segmentorfolder import SegmentorFolder
-from training.base import catalog, guard
+from training.base import catalog, guard, modelref
 from training.base.models import fingerprint
 from training.errors import BadInput, MissingModel
 
@@ -155,8 +155,7 @@ def _find(ref: str, data: Path | None) -> tuple[Path, str]:
         raise MissingModel(
             f"{known.title} is not downloaded.", f"Run `delora models get {known.name}` once.", "segmentor"
         )
-    path = Path(ref).expanduser()
-    if path.is_dir():
+    if path := modelref.folder_at(ref):
         return path.resolve(), path.name
     raise MissingModel(
         f"There is no segmentor {ref!r}.", f"Use a folder, or {known.name} after `delora models get`.", "segmentor"

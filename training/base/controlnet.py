@@ -12,7 +12,7 @@ from pydantic import Field
 
 import assets
 from training import jsonfile
-from training.base import catalog, guard, modelfolder
+from training.base import catalog, guard, modelfolder, modelref
 from training.base.models import fingerprint
 from training.errors import BadInput, MissingModel
 
@@ -176,8 +176,7 @@ def _find(ref: str, data: Path) -> tuple[Path, str]:
                 f"{known.title} is not downloaded.", f"Run `delora models get {known.name}` once.", FIELD
             )
         return path, known.title
-    path = Path(ref).expanduser()
-    if path.is_dir():
+    if path := modelref.folder_at(ref):
         return path.absolute(), path.name
     raise MissingModel(
         f"There is no ControlNet {ref!r}.", f"Give a folder, or {known.name} after `delora models get`.", FIELD

@@ -111,9 +111,12 @@ def confine(data: Path, folders: Iterable[Path]) -> None:
     """From now on have this process name a base model of `data` by its path only below `folders`.
 
     For an app that others than the owner use: what is said of any other path, there or not, is the same. Models that
-    were added or downloaded are not concerned.
+    were added or downloaded are not concerned. Raises BadInput for a folder that cannot be one.
     """
-    _confined[Path(data).absolute()] = tuple(Path(folder).expanduser().resolve() for folder in folders)
+    try:
+        _confined[Path(data).absolute()] = tuple(Path(folder).expanduser().resolve() for folder in folders)
+    except (OSError, RuntimeError, ValueError) as error:  # nobody's home folder, links in a circle, no path at all
+        raise BadInput(f"A folder of models cannot be used: {error}", "Write its whole path.", "base") from error
 
 
 def reach(data: Path) -> tuple[Path, ...] | None:
@@ -171,6 +174,15 @@ def local_path(given: str | Path) -> Path:
             on_page="This computer shows the models that are here; a folder you have can be named by its path.",
         ) from error
     return path
+
+
+def folder_at(given: str) -> Path | None:
+    """The folder that a person wrote, ~ resolved; None where there is none."""
+    try:
+        path = Path(given).expanduser()
+        return path if path.is_dir() else None
+    except (OSError, RuntimeError, ValueError):  # too long, no such user, no path at all
+        return None
 
 
 def _meant(ref: str, data: Path) -> str:

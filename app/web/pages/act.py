@@ -57,10 +57,7 @@ class Pressed(gr.EventData):
     """
 
     def __getattr__(self, name: str) -> str:
-        value = self._values.get(name)
-        if not isinstance(value, str) or not jsonfile.keeps(value):
-            raise BadInput(NO_PRESS.format(name=name), NEWLY)
-        return value
+        return self._text(name)
 
     @property
     def checked(self) -> bool:
@@ -70,12 +67,19 @@ class Pressed(gr.EventData):
     def number(self, name: str) -> float:
         """A value as a finite number."""
         try:
-            found = float(getattr(self, name))
+            found = float(self._text(name))
         except ValueError:
             found = math.nan
         if not abs(found) <= jsonfile.LARGEST_NUMBER:
             raise BadInput(NO_PRESS.format(name=name), NEWLY)
         return found
+
+    def _text(self, name: str) -> str:
+        """A value, also one that has the name of something in this class."""
+        value = self._values.get(name)
+        if not isinstance(value, str) or not jsonfile.keeps(value):
+            raise BadInput(NO_PRESS.format(name=name), NEWLY)
+        return value
 
     @property
     def _values(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from app import words
 from app.computer import damaged
 from app.computer.damaged import Damaged
+from app.terminal import plain
 from app.web.parts import links
 from evaluation.figures import in_words
 from evaluation.scorebook import brief
@@ -29,6 +30,8 @@ from training.runspec import LONGEST_NAME
 from training.spec import VERSION
 
 RANK = {"running": 0, "starting": 0, "stopping": 0, "queued": 1, "interrupted": 2}  # the others follow
+NAMELESS = "The name of its folder holds what cannot be shown or stand in an address."
+RENAME = "Rename the folder."
 FILES = ("state.json", "spec.json", "scores.json", "name.txt")  # what a card is read from
 
 
@@ -36,11 +39,12 @@ FILES = ("state.json", "spec.json", "scores.json", "name.txt")  # what a card is
 class Summary:
     """What a card says.
 
-    state: one of training.runs.states, or "damaged": then `warning` says what cannot be read, and most fields are
-    empty. step, steps: made and wanted. rate: the learning rate. recommended: the save to take, or None; figures: its
-    three, in words. collapsed: the step since which no save is a clean picture, or None. older_judges: whether such
-    made its scores. when: of the last change, seconds since 1970. thumbnail: an address, "" where there is no picture.
-    warning: what of the folder cannot be read, in sentences. left: what of a damaged one is still of use.
+    id: "" where the folder's name can stand in no address. state: one of training.runs.states, or "damaged": then
+    `warning` says what cannot be read, and most fields are empty. step, steps: made and wanted. rate: the learning
+    rate. recommended: the save to take, or None; figures: its three, in words. collapsed: the step since which no save
+    is a clean picture, or None. older_judges: whether such made its scores. when: of the last change, seconds since
+    1970. thumbnail: an address, "" where there is no picture. warning: what of the folder cannot be read, in sentences.
+    left: what of a damaged one is still of use.
     """
 
     id: str
@@ -80,12 +84,15 @@ def summaries(data: Path) -> list[Summary]:
     folder = Path(data) / "runs"
     found = []
     try:
-        names = [name for name in os.listdir(folder) if not name.startswith(".") and name.isprintable()]
+        names = [name for name in os.listdir(folder) if not name.startswith(".")]
     except OSError:  # none yet, or closed to us
         names = []
     with _lock:
         for name in names:
             path = f"{folder}{os.sep}{name}"
+            if not name.isprintable():
+                found += _nameless(Path(path))
+                continue
             mark = tuple(_changed(f"{path}/{file}") for file in FILES)
             if None in mark[:2]:  # damaged: whatever comes into the folder may be what was missing
                 mark = (*mark, _changed(path))
@@ -187,6 +194,17 @@ def _damaged(found: Damaged) -> Summary:
         recommended=None, figures="", collapsed=None, older_judges=False, when=when, thumbnail="",
         warning=found.message, left=found.left,
     )  # fmt: skip
+
+
+def _nameless(path: Path) -> list[Summary]:
+    """The summary of a run in a folder whose name no address can hold; none of another folder."""
+    if not holds_run(path):
+        return []
+    try:
+        found = _damaged(Damaged(Run(path), plain(path.name), (NAMELESS,), (RENAME,), 0, (), ()))
+    except OSError:  # deleted in this moment
+        return []
+    return [replace(found, id="", warning=plain(found.warning), left="")]
 
 
 def _size(path: Path) -> int:
