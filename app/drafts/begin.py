@@ -13,7 +13,7 @@ from app.computer import disk
 from app.drafts import settings
 from app.drafts.kinds import class_suggestions
 from app.drafts.problem import Problem, problem_of
-from app.drafts.store import Draft, changing, successor, write
+from app.drafts.store import KEY, Draft, changing, successor, write
 from app.work.engines import Engine, Need
 from app.work.engines.local import gpu_count
 from training import atomic, jsonfile, presets
@@ -30,7 +30,6 @@ STAND_INS = {"name": "it", "class_word": "thing"}  # for what is not given yet, 
 PLACE = "in the snow"
 LARGE_NUMBERS = 200_000_000  # of a base model's weights: the built-in one has 29 million, Stable Diffusion a billion
 RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,100}")  # as `rundir.new_id` makes them
-KEY = re.compile(r"[0-9a-f]{16}")  # of a draft, as its record is named
 BEGUN_KEPT = 50  # keys of drafts that became runs: open tabs may still press Start on the newest ones
 
 

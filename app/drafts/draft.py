@@ -7,21 +7,21 @@ pictures.
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from app.drafts import pictures, settings
+import assets
+from app.drafts import pairfiles, pairs, pictures, settings
+from app.drafts.pairs import Part
 from app.drafts.pictures import DraftPicture
-from app.drafts.store import Draft, changing, folder_of, judged, load, looked_over, successor, write
-from training import atomic, jsonfile, presets
+from app.drafts.store import Draft, changing, folder_of, judged, load, looked_over, scratch, successor, write
+from training import jsonfile, presets
 from training.base import models
-from training.errors import BadInput, MissingModel, from_os_error
+from training.errors import BadInput, MissingModel
 from training.runs.run import Run
 from training.spec import explain
 from training.subject import intake
@@ -29,7 +29,19 @@ from training.subject.pictures import LARGEST_FILE_MB
 
 __all__ = ["Draft", "DraftPicture", "load"]
 
-FIELDS = ("name", "class_word", "token", "base", "effort", "method", "settings", "parent", "start_step", "pressed")
+FIELDS = (
+    "task",
+    "name",
+    "class_word",
+    "token",
+    "base",
+    "effort",
+    "method",
+    "settings",
+    "parent",
+    "start_step",
+    "pressed",
+)
 LIMITS = f"At most {intake.MOST_PICTURES} pictures, each up to {LARGEST_FILE_MB} MB."
 LEFT_OUT = "{name} was left out: " + f"{intake.MOST_PICTURES} pictures are the most, and 4 to 8 are usual."
 
@@ -83,7 +95,7 @@ def add_pictures(draft: Draft, files: Sequence[tuple[str, Path]], *, delete: boo
     taken: list[DraftPicture] = []
     room = intake.MOST_PICTURES - len(load(draft.data, draft.user).pictures)
     try:
-        with _beside(draft.folder) as beside:
+        with scratch(draft.folder) as beside:
             for given, path in files:
                 name = pictures.shown_name(given)
                 if len(taken) >= room:
@@ -129,6 +141,53 @@ def thumbnail(draft: Draft, picture: DraftPicture) -> Path:
     return draft.folder / "thumbnails" / picture.thumbnail
 
 
+# Pairs; their files come and go in `app.drafts.pairfiles`
+
+
+def answer(draft: Draft, **answers: Any) -> Draft:
+    """Keep what a person said about maps that leave something open: `grey`, `shared`, `nearest` (None asks again)."""
+    return _about_pairs(draft, **answers)
+
+
+def held_out(draft: Draft, count: int | None) -> Draft:
+    """Split off `count` pairs to judge by, where none were given for that; None is the usual share.
+
+    Raises BadInput for a number that it cannot be.
+    """
+    return _about_pairs(draft, held_out=count)
+
+
+def caption(draft: Draft, part: Part, name: str, words: str) -> Draft:
+    """Give the pair of a picture, by its path in a part, a caption; "" goes back to the one it came with."""
+    words = " ".join(words.split())[: pairs.LONGEST_CAPTION]
+    with changing(draft) as now:
+        others = {place: told for place, told in now.pairs.captions.items() if place != f"{part}/{name}"}
+        there = any(
+            looked.name(p.pair.picture) == name for at, looked in now.seen.parts if at == part for p in looked.pairs
+        )
+        return write(now.with_pairs(captions=others | ({f"{part}/{name}": words} if words and there else {})))
+
+
+def _about_pairs(draft: Draft, **fields: Any) -> Draft:
+    with changing(draft) as now:
+        try:
+            return write(now.with_pairs(**fields))
+        except ValidationError as error:
+            raise explain(error, pairs.DraftPairs) from error
+
+
+def use_scenes(draft: Draft) -> Draft:
+    """Fill in the sample set: pairs to train with and pairs to judge by, with a name. The rest as `use_sample`."""
+    folder = assets.path("scenes")
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    with changing(draft) as now:
+        new = successor(
+            now, task="maps", name="Scenes", pairs=pairs.DraftPairs(stamp=secrets.token_hex(8), grey="0-150")
+        )
+        pairfiles.lay(files, folder, new)
+        return write(new)
+
+
 # Whole drafts from what is there already
 
 
@@ -142,7 +201,7 @@ def use_sample(draft: Draft, name: str = "poodle") -> Draft:
     sample = sample_subject(name)
     title = sample.name.replace("-", " ").capitalize()
     files = [(path.name, path) for path in sample.pictures]
-    return _replace(draft, files, name=title, class_word=sample.class_word)
+    return _replace(draft, files, task="dreambooth", name=title, class_word=sample.class_word)
 
 
 def from_run(data: Path, run: Run, user: str = "", *, longer: bool = False) -> Draft:
@@ -175,25 +234,11 @@ def from_run(data: Path, run: Run, user: str = "", *, longer: bool = False) -> D
 
 def _replace(draft: Draft, files: Sequence[tuple[str, Path]], **fields: Any) -> Draft:
     """A new draft in the place of this one, of `files` (what to call each, where it lies), which stay there."""
-    with _beside(draft.folder) as beside:
+    with scratch(draft.folder) as beside:
         taken = tuple(pictures.take_in(path, name, beside) for name, path in files)
         with changing(draft) as now:
             _move(taken, beside, now.folder)
             return write(looked_over(successor(now, pictures=taken, **fields)))
-
-
-@contextlib.contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    """A folder for copies until they are named in a draft; removed at the end."""
-    beside = None
-    try:
-        beside = Path(tempfile.mkdtemp(prefix=".", suffix=atomic.PART, dir=folder))
-        yield beside
-    except OSError as error:
-        raise from_os_error(error, folder) from error
-    finally:
-        if beside:
-            shutil.rmtree(beside, ignore_errors=True)
 
 
 def _move(found: Sequence[DraftPicture], source: Path, folder: Path) -> None:

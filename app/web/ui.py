@@ -15,7 +15,7 @@ from app.web.uploads import FOLDER
 
 STATIC = Path(__file__).parent / "static"
 PAGES = (  # name, address, module; the first four are in the navigation
-    ("New", "", "new"),
+    ("New", "", "new.page"),
     ("Runs", "runs", "runs"),
     ("Generate", "generate", "generate.page"),
     ("This computer", "computer", "computer"),

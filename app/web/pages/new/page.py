@@ -12,7 +12,7 @@ from app.drafts import begin, draft
 from app.drafts.draft import Draft
 from app.web.pages.act import Pressed, goto, part, shown_error, told
 from app.web.pages.live import QUIET
-from app.web.pages.newform import Form
+from app.web.pages.new.form import Form
 from app.web.parts import drafts, links
 from app.web.studio import Studio
 from training.errors import StudioError
