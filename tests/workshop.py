@@ -16,7 +16,7 @@ from app import control
 from app.work.engines.local import LocalEngine
 from training.runs import rundir
 from training.runs.run import Run
-from training.spec import RunSpec
+from training.spec import SubjectSpec
 
 WAIT_SECONDS = 120  # the machine may be busy; nothing waits nearly this long when it works
 
@@ -25,7 +25,7 @@ def make_run(data: Path, **how) -> Run:
     """A queued run whose fake job behaves as `fakejob.settings` says."""
     picture = data / "picture.png"
     picture.write_bytes(b"the fake job does not look at it")
-    run = rundir.create(data, RunSpec(name="Biscuit", class_word="dog"), [picture])
+    run = rundir.create(data, SubjectSpec(name="Biscuit", class_word="dog"), [picture])
     (run.path / "fake.json").write_text(json.dumps(how))
     return run
 

@@ -10,29 +10,34 @@ from typing import Any, Literal
 
 from training.adapterspec import METHODS, SPECS
 from training.errors import BadInput
-from training.spec import PROMPTS, RunSpec, parse
+from training.spec import PROMPTS, USUAL, RunSpec, kind_of, parse
 
 BaseKind = Literal["embedded", "sd"]
 Effort = Literal["quick", "balanced", "thorough"]
 
-STEPS: dict[str, dict[str, int]] = {
-    "embedded": {"quick": 120, "balanced": 240, "thorough": 400},
-    "sd": {"quick": 400, "balanced": 800, "thorough": 1200},
+STEPS: dict[tuple[str, str], dict[str, int]] = {  # (task, base) -> effort -> steps
+    ("dreambooth", "embedded"): {"quick": 120, "balanced": 240, "thorough": 400},
+    ("dreambooth", "sd"): {"quick": 400, "balanced": 800, "thorough": 1200},
+    ("maps", "embedded"): {"quick": 120, "balanced": 360, "thorough": 900},
+    ("maps", "sd"): {"quick": 1000, "balanced": 4000, "thorough": 12_000},
 }
-SAVE_EVERY: dict[str, dict[str, int]] = {
-    "embedded": {"quick": 40, "balanced": 60, "thorough": 80},
-    "sd": {"quick": 100, "balanced": 200, "thorough": 200},
+SAVE_EVERY: dict[tuple[str, str], dict[str, int]] = {
+    ("dreambooth", "embedded"): {"quick": 40, "balanced": 60, "thorough": 80},
+    ("dreambooth", "sd"): {"quick": 100, "balanced": 200, "thorough": 200},
+    ("maps", "embedded"): {"quick": 60, "balanced": 90, "thorough": 180},
+    ("maps", "sd"): {"quick": 250, "balanced": 1000, "thorough": 2000},
 }
+BASES = ("embedded", "sd")
 EFFORTS = ("quick", "balanced", "thorough")
 
-COMMON: dict[str, dict[str, Any]] = {
-    "embedded": {
+COMMON: dict[tuple[str, str], dict[str, Any]] = {
+    ("dreambooth", "embedded"): {
         "batch_size": 4,
         "class_pictures": 48,
         "class_steps": 12,
         "sample": {"prompts": PROMPTS, "seeds": (0, 1, 2, 3), "steps": 20, "guidance": 3.0},
     },
-    "sd": {
+    ("dreambooth", "sd"): {
         "batch_size": 1,
         "class_pictures": 100,
         "class_steps": 20,
@@ -47,6 +52,21 @@ COMMON: dict[str, dict[str, Any]] = {
             "steps": 25,
             "guidance": 7.5,
         },
+    },
+    ("maps", "embedded"): {
+        "batch_size": 4,
+        "controlnet": "embedded",
+        "segmentor": "embedded",
+        "held_out": 64,
+        "sample": {"seeds": (0,), "steps": 16, "guidance": 3.0},
+    },
+    ("maps", "sd"): {
+        "batch_size": 1,
+        "gradient_accumulation": 4,
+        "controlnet": "controlnet-seg",
+        "segmentor": "segmentor",
+        "held_out": 32,
+        "sample": {"seeds": (0,), "steps": 25, "guidance": 7.5},
     },
 }
 
@@ -77,10 +97,13 @@ VARIANT_OF = {"lora-normalised": "delora", "dora": "lora", "dora-fixed": "lora",
 }
 
 
-def preset(base_kind: BaseKind, method: str = "delora", effort: Effort = "balanced") -> dict[str, Any]:
-    """The fields of a RunSpec that base, method and effort decide. Raises BadInput for an unknown one of them."""
+def preset(
+    base_kind: BaseKind, method: str = "delora", effort: Effort = "balanced", task: str = USUAL
+) -> dict[str, Any]:
+    """The fields of a RunSpec that task, base, method and effort decide. Raises BadInput for an unknown one."""
+    kind_of(task)
     for field, value, known in (
-        ("base", base_kind, STEPS),
+        ("base", base_kind, BASES),
         ("adapter.method", method, METHODS),
         ("effort", effort, EFFORTS),
     ):
@@ -91,16 +114,16 @@ def preset(base_kind: BaseKind, method: str = "delora", effort: Effort = "balanc
     own["adapter"] = {key: value for key, value in own["adapter"].items() if key in readable} | {"method": method}
     if "lambda_" not in readable:
         own.pop("learning_rate_lambda", None)
-    length = {"steps": STEPS[base_kind][effort], "save_every": SAVE_EVERY[base_kind][effort]}
-    return {**COMMON[base_kind], **own, **length}
+    length = {"steps": STEPS[task, base_kind][effort], "save_every": SAVE_EVERY[task, base_kind][effort]}
+    return {"task": task, **COMMON[task, base_kind], **own, **length}
 
 
 def make_spec(base_kind: BaseKind, method: str = "delora", effort: Effort = "balanced", **changes: Any) -> RunSpec:
     """A RunSpec from a preset and what the person gave; of `adapter` and `sample` single settings may be given.
 
-    Raises BadInput as `training.spec.parse`.
+    changes: `task` among them chooses the presets. Raises BadInput as `training.spec.parse`.
     """
-    return parse(merged(preset(base_kind, method, effort), changes))
+    return parse(merged(preset(base_kind, method, effort, changes.get("task", USUAL)), changes))
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

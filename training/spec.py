@@ -1,45 +1,32 @@
-"""RunSpec: everything that makes a run, frozen when the run is made.
+"""RunSpec: everything that makes a run, with the settings of what it teaches, and how it is read.
 
-The descriptions are written for a person: the page's form, the CLI's help, the JSON on disk and the error messages all
-come from here.
+As in `training.runspec`, the descriptions are written for a person.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from training import jsonfile
-from training.adapterspec import METHODS, SPECS, AdapterSpec, DeloraSpec
 from training.errors import BadInput
+from training.runspec import LONGEST_NAME, RunSpec, Sampling
+from training.specwords import explain
 
 VERSION = 1
 PLACEHOLDER = "{subject}"
-LONGEST_NAME = 80
 PROMPTS = ("a {subject} in the snow", "a {subject} on the beach", "a {subject} in the forest", "a {subject}")
 
 
-class SampleSpec(BaseModel):
-    """The pictures that a run draws at each save."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SampleSpec(Sampling):
+    """The pictures that a run of a subject draws at each save."""
 
     prompts: tuple[str, ...] = Field(
         PROMPTS, max_length=64, description="Prompts drawn at each save; {subject} stands for the token and the kind."
     )
-    seeds: tuple[int, ...] = Field(
-        (0, 1), min_length=1, max_length=64, description="One picture of each prompt for each of these seeds."
-    )
-    steps: int = Field(20, ge=1, le=200, description="Steps of the sampler (DPM-Solver++).")
-    guidance: float = Field(
-        3.0, ge=0, le=50, allow_inf_nan=False, description="Guidance: how hard a picture is pulled to its prompt."
-    )
-    negative: str = Field("", max_length=2000, description="What pictures should not show.")
 
     @field_validator("prompts")
     @classmethod
@@ -50,18 +37,12 @@ class SampleSpec(BaseModel):
         return prompts
 
 
-class RunSpec(BaseModel):
-    """Everything that makes a run. Frozen; written to spec.json when the run is made and never changed."""
+class SubjectSpec(RunSpec):
+    """A run that teaches a subject from a few pictures."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    version: Literal[1] = Field(1, description="Version of this list of settings.")
+    task: Literal["dreambooth"] = Field("dreambooth", description="What is taught: a subject from a few pictures.")
     name: str = Field(
         "subject", min_length=1, max_length=LONGEST_NAME, description="What to call the subject and its run."
-    )
-    task: Literal["dreambooth"] = Field("dreambooth", description="What is trained: a subject from a few pictures.")
-    base: str = Field(
-        "embedded", min_length=1, max_length=1000, description="Base model: embedded, a downloaded model, or a folder."
     )
     class_word: str = Field(
         min_length=1, max_length=80, description="What kind of thing the subject is, in a plain word: dog, car, shoe."
@@ -73,42 +54,9 @@ class RunSpec(BaseModel):
         "", max_length=500, description="Caption of the subject's pictures. Empty: a {token} {class word}."
     )
     class_prompt: str = Field("", max_length=500, description="Caption of the class pictures. Empty: a {class word}.")
-
-    adapter: AdapterSpec = Field(
-        default_factory=lambda: DeloraSpec(method="delora"), description="The adapter method and its settings."
-    )
-    targets: tuple[str, ...] = Field(
-        ("to_q", "to_k", "to_v", "to_out.0"),
-        min_length=1,
-        description="Layers that get an adapter: ends of names; * is every layer.",
-    )
-
-    steps: int = Field(240, ge=1, le=100_000, description="Training steps.")
     batch_size: int = Field(
         4, ge=1, le=256, description="Pictures of the subject in a step; as many class pictures come with them."
     )
-    gradient_accumulation: int = Field(
-        1, ge=1, le=256, description="Batches summed up to one step: a larger batch in the same memory."
-    )
-    learning_rate: float = Field(1e-2, gt=0, le=10, description="Learning rate of the adapter's matrices.")
-    learning_rate_lambda: float | None = Field(
-        None, gt=0, le=10, description="Learning rate of lambda (or of its like). Empty: the same as the other."
-    )
-    lr_schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="How the learning rate goes after the warm-up: stays, or falls to 0."
-    )
-    warmup_steps: int = Field(0, ge=0, le=100_000, description="Steps in which the learning rate rises from 0.")
-    weight_decay: float = Field(0.0, ge=0, le=10, description="AdamW's weight decay of the directions.")
-    max_grad_norm: float | None = Field(
-        1.0, gt=0, description="Longest gradient let through; longer ones are shortened. Empty: off."
-    )
-    gradient_checkpointing: bool = Field(
-        False, description="Compute activations twice instead of keeping them: less memory, about 30 % slower."
-    )
-    mixed_precision: Literal["auto", "no", "fp16", "bf16"] = Field(
-        "auto", description="Half precision for the base model's work. auto: where the device is faster with it."
-    )
-
     prior_weight: float = Field(
         1.0, ge=0, le=100, description="Weight of the class pictures: they keep the kind from turning into the subject."
     )
@@ -116,81 +64,98 @@ class RunSpec(BaseModel):
         48, ge=0, le=10_000, description="Class pictures drawn by the base model and kept for later runs. 0: none."
     )
     class_steps: int = Field(12, ge=1, le=200, description="Sampler steps for the class pictures.")
-    flip: bool = Field(False, description="Also train on mirrored pictures. Not for subjects with writing or sides.")
-    resolution: int | None = Field(
-        None, ge=8, le=2048, description="Edge of the training pictures in pixels. Empty: the base model's own."
-    )
-    timestep_sampling: Literal["uniform", "lognormal"] = Field(
-        "uniform", description="How noise levels are drawn: all alike, or mostly the middle ones."
-    )
-    min_snr_gamma: float | None = Field(
-        None, gt=0, description="Min-SNR weighting of the loss with this gamma (5 is usual). Empty: off."
-    )
-
-    seed: int = Field(0, ge=0, lt=2**31, description="Seed of every draw: the same seed gives the same run.")
-    save_every: int = Field(60, ge=1, description="Steps between two saves; each save is drawn and scored.")
-    keep_every: int | None = Field(
-        None, ge=1, description="Of older saves only those at multiples of this stay. Empty: all stay."
-    )
     sample: SampleSpec = Field(SampleSpec(), description="What is drawn at each save.")
-    threads: int | None = Field(None, ge=1, le=1024, description="Processor threads. Empty: the computer's choice.")
-    parent: str | None = Field(None, description="The run that this one was made from.")
-    start_step: int | None = Field(
-        None, ge=1, description="Begin at the parent's save of this step instead of at 0 (to train it longer)."
-    )
 
     @model_validator(mode="before")
     @classmethod
-    def _defaults_written_out(cls, values: Any) -> Any:
+    def _captions_written_out(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        values = {key: value.strip() if isinstance(value, str) else value for key, value in values.items()}
-        if isinstance(values.get("adapter"), Mapping):
-            values["adapter"] = {"method": "delora", **values["adapter"]}
         word, token = values.get("class_word"), values.get("token", "sks")
         if isinstance(word, str) and isinstance(token, str):
+            word, token, values = word.strip(), token.strip(), dict(values)
             values["instance_prompt"] = values.get("instance_prompt") or fill("a {subject}", f"{token} {word}")
             values["class_prompt"] = values.get("class_prompt") or fill("a {subject}", word)
         return values
 
     @model_validator(mode="after")
-    def _fits_together(self) -> RunSpec:
-        if self.warmup_steps >= self.steps:
-            raise ValueError(f"warmup_steps ({self.warmup_steps}) must be fewer than steps ({self.steps}).")
+    def _token_in_its_caption(self) -> Self:
         if self.token.lower() not in self.instance_prompt.lower():
             raise ValueError(f"instance_prompt does not hold the token {self.token!r}, so nothing could be learned.")
-        if self.start_step is not None and self.parent is None:
-            raise ValueError("start_step is set but parent is not: name the run to begin from.")
-        if self.start_step is not None and self.start_step >= self.steps:
-            raise ValueError(f"steps ({self.steps}) must be more than start_step ({self.start_step}).")
         return self
 
     @property
     def subject(self) -> str:
-        """What stands for the subject in prompts: "sks dog"."""
         return f"{self.token} {self.class_word}"
 
     @property
     def with_prior(self) -> bool:
-        """Whether class pictures take part in training."""
         return self.prior_weight > 0 and self.class_pictures > 0
 
+    @property
+    def pictures_per_save(self) -> int:
+        return len(self.sample.prompts) * len(self.sample.seeds)
+
     def prompt(self, text: str, *, plain: bool = False) -> str:
-        """A sample prompt with the subject in it, or with the class word alone (`plain`, for the base model)."""
+        """A prompt with the subject in it, or with the class word alone (`plain`, for the base model)."""
         return fill(text, self.class_word if plain else self.subject)
 
-    def to_json(self) -> str:
-        """The text of spec.json."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+class MapsSpec(RunSpec):
+    """A run that teaches pictures from semantic maps."""
+
+    task: Literal["maps"] = Field("maps", description="What is taught: pictures that follow semantic maps.")
+    name: str = Field("maps", min_length=1, max_length=LONGEST_NAME, description="What to call the run.")
+    protocol: Literal["frozen-controlnet", "hint-encoder"] = Field(
+        "frozen-controlnet",
+        description="What brings the map to the model: frozen-controlnet (a ready ControlNet that stays as it is; the "
+        "adapter learns) or hint-encoder (the paper's: a small encoder that learns together with the adapter).",
+    )
+    controlnet: str = Field(
+        "embedded",
+        min_length=1,
+        max_length=1000,
+        description="ControlNet of frozen-controlnet: embedded, controlnet-seg (downloaded), or a folder.",
+    )
+    control_scale: float = Field(
+        1.0, ge=0, le=2, allow_inf_nan=False, description="How hard pictures are held to their maps; 1 is as trained."
+    )
+    learning_rate_hint: float = Field(1e-4, gt=0, le=10, description="Learning rate of the encoder of hint-encoder.")
+    batch_size: int = Field(4, ge=1, le=256, description="Pictures with their maps in a step.")
+    held_out: int = Field(
+        16,
+        ge=1,
+        le=5000,
+        description="Maps that take no part in training: each save draws them, and is judged by what it drew.",
+    )
+    segmentor: str = Field(
+        "embedded",
+        min_length=1,
+        max_length=1000,
+        description="Judge of the saves, which makes maps of what they drew: embedded, segmentor (downloaded), or a "
+        "folder.",
+    )
+    sample: Sampling = Field(Sampling(seeds=(0,)), description="How the held-out maps are drawn at each save.")
+
+    @property
+    def pictures_per_save(self) -> int:
+        return self.held_out * len(self.sample.seeds)
+
+    def prompt(self, text: str, *, plain: bool = False) -> str:
+        """A prompt with a thing of no kind in it: a run of maps teaches no words."""
+        return fill(text, "photo")
 
 
-def tidy_name(name: str) -> str:
-    """A name as a person typed it, without the spaces around. Raises BadInput for none, or a long one."""
-    name = " ".join(name.split())
-    if not 1 <= len(name) <= LONGEST_NAME:
-        remedy = "Write a shorter one." if name else "Write one."
-        raise BadInput(f"A name has 1 to {LONGEST_NAME} letters.", remedy, "name")
-    return name
+KINDS: dict[str, type[RunSpec]] = {kind.model_fields["task"].default: kind for kind in (SubjectSpec, MapsSpec)}
+USUAL: str = next(iter(KINDS))  # the task of a spec that names none
+
+
+def own_settings(task: str) -> frozenset[str]:
+    """The settings that runs of this task have and others have not, by their dotted names."""
+    kind = KINDS[task]
+    top, sample = (set(model.model_fields) for model in (kind, kind.model_fields["sample"].annotation))
+    inner = {f"sample.{name}" for name in sample - set(Sampling.model_fields)}
+    return frozenset(top - set(RunSpec.model_fields) | inner)
 
 
 def fill(prompt: str, subject: str) -> str:
@@ -200,12 +165,33 @@ def fill(prompt: str, subject: str) -> str:
     return prompt.replace(PLACEHOLDER, subject)
 
 
+def kind_of(task: Any) -> type[RunSpec]:
+    """The settings of a task's runs. Raises BadInput where there is no such task."""
+    if not isinstance(task, str) or task not in KINDS:
+        raise BadInput(f"task: there is no {task!r}.", f"Choose one of {', '.join(KINDS)}.", "task")
+    return KINDS[task]
+
+
 def parse(values: Mapping[str, Any]) -> RunSpec:
     """A RunSpec from plain values. Raises BadInput that names the first field that is wrong and what it may be."""
+    kind = kind_of(values.get("task", USUAL))
+    _refuse_others(values, kind)
     try:
-        return RunSpec.model_validate(dict(values))
+        return kind.model_validate(dict(values))
     except ValidationError as error:
-        raise explain(error) from error
+        raise explain(error, kind) from error
+
+
+def _refuse_others(values: Mapping[str, Any], kind: type[RunSpec]) -> None:
+    """Raises BadInput for a setting that only runs of another task have."""
+    task = kind.model_fields["task"].default
+    sample = values.get("sample")
+    given = {*values, *(f"sample.{name}" for name in (sample if isinstance(sample, Mapping) else ()))}
+    for other in KINDS:
+        for name in sorted(given & (own_settings(other) - own_settings(task))):
+            raise BadInput(
+                f"{name} is a setting of runs of the task {other}, and this one is {task}.", "Leave it out.", name
+            )
 
 
 def load(path: Path) -> RunSpec:
@@ -220,62 +206,3 @@ def load(path: Path) -> RunSpec:
         return parse(values)
     except BadInput as error:
         raise BadInput(f"{path} does not fit this version: {error.message}", jsonfile.RESTORE) from error
-
-
-PLAIN_RULES = {  # pydantic's kind of problem -> its rule in plainer words
-    "int_parsing": "It must be a whole number",
-    "int_from_float": "It must be a whole number",
-    "float_parsing": "It must be a number",
-    "finite_number": "It must be a number",
-    "bool_parsing": "It must be yes or no",
-}
-RULE_BEGINS = re.compile("^(Input|String|Tuple) should")
-
-
-def explain(error: ValidationError, model: type[BaseModel] = RunSpec) -> BadInput:
-    """The first thing that pydantic found in values for `model`, in one sentence for a person."""
-    return explain_all(error, model)[0]
-
-
-def explain_all(error: ValidationError, model: type[BaseModel] = RunSpec) -> list[BadInput]:
-    """All that pydantic found in values for `model`, one sentence each."""
-    return [_sentence(problem, model) for problem in error.errors(include_url=False)]
-
-
-def _sentence(problem: Mapping[str, Any], model: type[BaseModel]) -> BadInput:
-    path = [str(part) for part in problem["loc"]]
-    if path[:1] == ["adapter"] and path[1:2] and path[1] in METHODS:
-        del path[1]  # pydantic names the member of the union there
-    field, given = ".".join(path), problem["input"]
-    if problem["type"] == "value_error":
-        words = str(problem["ctx"]["error"])
-        if path in ([], ["adapter"]):  # a rule between fields; its sentence begins with the one to change
-            return BadInput(words, "Change one of them.", ".".join([*path, words.split(" ")[0]]))
-        return BadInput(words, "", field)
-    if problem["type"] == "missing":
-        return BadInput(f"{field} is not given.", _describe(path, model), field)
-    if problem["type"] == "extra_forbidden":
-        return BadInput(f"{field}: there is no such setting.", "Check its spelling, or leave it out.", field)
-    if problem["type"] == "string_too_short":
-        return BadInput(f"{field} is empty.", _describe(path, model), field)
-    if problem["type"].startswith("union_tag"):
-        return BadInput("adapter.method: no such method.", problem["msg"].rpartition("expected tags: ")[2], field)
-    given = repr(given) if len(repr(given)) <= 80 else f"{repr(given)[:76]} ..."
-    rule = RULE_BEGINS.sub("It must", problem["msg"]).replace(" after validation", "")
-    rule = PLAIN_RULES.get(problem["type"], rule)
-    return BadInput(
-        f"{field}: {given} cannot be used. {rule}.",
-        _describe(path, model),
-        field,
-    )
-
-
-def _describe(path: list[str], model: type[BaseModel]) -> str:
-    """The description of the field of `model` at `path`, if it is one."""
-    for part in path:
-        kinds = SPECS.values() if part != path[0] and path[0] == "adapter" else [model]
-        info = next((kind.model_fields[part] for kind in kinds if part in kind.model_fields), None)
-        if info is None:
-            return ""
-        model = info.annotation if isinstance(info.annotation, type) else model
-    return info.description or ""

@@ -13,7 +13,7 @@ from training import atomic, jsonfile, room
 from training.base import modelref
 from training.errors import BadInput, from_os_error
 from training.jsonfile import Count, FileName
-from training.spec import LONGEST_NAME, tidy_name
+from training.runspec import LONGEST_NAME, tidy_name
 
 FILE, RECORD = "adapter.safetensors", "adapter.json"
 LONGEST_TRIGGER = 200  # letters that are taken over from a file's header

@@ -11,13 +11,14 @@ import typer
 from pydantic.fields import FieldInfo
 
 from training.adapterspec import METHODS, read_fields
-from training.spec import RunSpec, SampleSpec
+from training.spec import KINDS, RunSpec, own_settings
 
 ADAPTER, SAMPLE = "adapter__", "sample__"  # how a parameter of a nested model is told apart
-NOT_OPTIONS = {"version", "task", "adapter", "sample", "parent", "start_step"}
+NOT_OPTIONS = {"version", "adapter", "sample", "parent", "start_step"}
 FLAGS = {  # where the field's own name would not read well
     "targets": "--target",
     "threads": "--threads",
+    "held_out": "--held-out-count",  # --held-out names their folder
     f"{SAMPLE}prompts": "--prompt",
     f"{SAMPLE}seeds": "--sample-seed",
     f"{SAMPLE}steps": "--sample-steps",
@@ -26,12 +27,17 @@ FLAGS = {  # where the field's own name would not read well
     f"{ADAPTER}lambda_": "--lambda",
 }
 METAVARS = {int: "N", float: "X", str: "TEXT"}
-SUBJECT = ("name", "base", "class_word", "token", "instance_prompt", "class_prompt")
+OF_TASKS = {"dreambooth": "A subject", "maps": "Pictures from maps"}  # the panels of their own settings
 
 
 def spec_parameters() -> list[inspect.Parameter]:
     """One keyword parameter for each setting of a run."""
-    found = [_parameter(name, info, "Subject and base model") for name, info in _fields(RunSpec) if name in SUBJECT]
+    task = FieldInfo(annotation=Literal[tuple(KINDS)], description="What is taught: a subject, or pictures from maps.")
+    first = {"task": task} | {name: RunSpec.model_fields[name] for name in ("name", "base")}
+    found = [_parameter(name, info, "What is taught") for name, info in first.items()]
+    for task, panel in OF_TASKS.items():
+        own = own_settings(task)
+        found += [_parameter(name, info, panel) for name, info in _fields(KINDS[task]) if name in own]
     seen = {"method": FieldInfo(annotation=Literal[METHODS], description="The adapter method.")}
     for kind in METHODS:
         seen |= {name: info for name, info in read_fields(kind).items() if name not in seen}
@@ -39,8 +45,9 @@ def spec_parameters() -> list[inspect.Parameter]:
     found += [
         _parameter(ADAPTER + name, info, "Adapter") for name, info in seen.items() if not name.endswith("pattern")
     ]
-    found += [_parameter(name, info, "Training") for name, info in _fields(RunSpec) if name not in SUBJECT]
-    found += [_parameter(SAMPLE + name, info, "Pictures drawn at each save") for name, info in _fields(SampleSpec)]
+    found += [_parameter(name, info, "Training") for name, info in _fields(RunSpec) if name not in first]
+    drawn = {name: info for kind in KINDS.values() for name, info in _fields(kind.model_fields["sample"].annotation)}
+    found += [_parameter(SAMPLE + name, info, "Pictures drawn at each save") for name, info in drawn.items()]
     return found
 
 

@@ -15,7 +15,7 @@ from evaluation import scorebook
 from training import jsonfile
 from training.errors import BadInput, StudioError, from_os_error
 from training.runs.run import Run
-from training.spec import tidy_name
+from training.runspec import tidy_name
 
 NEEDLESS = ("name.txt", "scores.json", "adapter/export.json", "adapter/made.json", "events.jsonl", "log.txt")
 SHOWN_BYTES = 2000

@@ -30,7 +30,7 @@ def needed_bytes(spec: RunSpec, caps: Capabilities) -> float:
     kept = min(saves, spec.steps // spec.keep_every + RESUMABLE + 1) if spec.keep_every else saves
     copies = 2 if getattr(spec.adapter, "init", "") == "frozen-copy" else 1  # the frozen start is saved as well
     weights = numbers * FLOAT_BYTES * (copies * (kept + EXPORTS) + 2 * RESUMABLE)
-    drawn = (saves + 1) * len(spec.sample.prompts) * len(spec.sample.seeds) + spec.class_pictures * spec.with_prior
+    drawn = (saves + 1) * spec.pictures_per_save + (spec.class_pictures if spec.with_prior else 0)
     return weights + room.pictures_bytes(drawn, spec.resolution or caps.size_px) + SPARE_BYTES
 
 

@@ -21,7 +21,10 @@ from training.spec import RunSpec
 
 RUNS_LOOKED_AT = 200  # the newest
 RUNS_USED = 3
-LIKE = ("base", "batch_size", "gradient_accumulation", "resolution", "gradient_checkpointing", "mixed_precision")
+LIKE = (
+    *("task", "protocol", "base", "batch_size", "gradient_accumulation", "resolution"),
+    *("gradient_checkpointing", "mixed_precision"),
+)
 NOT_MEASURED = "Time and memory: not measured yet. The first run like this one will tell."
 
 
@@ -48,6 +51,8 @@ class _Spec(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
+    task: str | None = None
+    protocol: str | None = None
     base: str | None = None
     batch_size: int | None = None
     gradient_accumulation: int | None = None
@@ -96,7 +101,7 @@ def expectation(data: Path, spec: RunSpec) -> Expectation:
 
     steps = spec.steps - (spec.start_step or 0)
     saves = -(-steps // spec.save_every)
-    pictures = (saves + 1) * len(spec.sample.prompts) * len(spec.sample.seeds)  # and the base model's
+    pictures = (saves + 1) * spec.pictures_per_save  # and the base model's
     seconds = middle("rest") + steps * middle("step") + saves * middle("score")
     seconds += pictures * spec.sample.steps * middle("picture")
     if spec.with_prior and not drawn:  # a run that found its class pictures there took no time for them
@@ -153,13 +158,13 @@ def _record(path: Path, changed: float, size: int) -> Record | None:
     except StudioError:
         return None
     saves = max(1, len([step for step in run.checkpoints() if run.samples(step)]))
-    pictures = saves * len(spec.sample.prompts) * len(spec.sample.seeds) * spec.sample.steps
+    pictures = saves * spec.pictures_per_save * spec.sample.steps
     return Record(
         step=statistics.median(event["seconds"] for event in steps),  # the first one warms up and is an outlier
         memory_mb=max(event["memory_mb"] for event in steps),
         picture=seconds.get("draw", 0.0) / max(1, pictures),
         score=seconds.get("score", 0.0) / saves,
-        class_picture=seconds.get("class pictures", 0.0) / max(1, spec.class_pictures),
+        class_picture=seconds.get("class pictures", 0.0) / max(1, spec.class_pictures if spec.with_prior else 1),
         rest=seconds.get("prepare", 0.0) + seconds.get("export", 0.0),
     )
 

@@ -22,7 +22,8 @@ from training.base.capabilities import Capabilities
 from training.errors import BadInput, MissingModel, from_os_error
 from training.runs import rundir
 from training.runs.run import Run
-from training.spec import RunSpec, explain_all, fill
+from training.spec import KINDS, USUAL, RunSpec, fill
+from training.specwords import explain_all
 from training.step import fitting
 from training.subject import intake
 
@@ -195,7 +196,7 @@ def _spec(draft: Draft, caps: Capabilities | None) -> tuple[RunSpec | None, list
         spec = presets.make_spec("embedded" if embedded else "sd", draft.method, draft.effort, **values)
     except BadInput as error:
         cause = error.__cause__
-        return None, wrong + (explain_all(cause) if hasattr(cause, "errors") else [error])
+        return None, wrong + (explain_all(cause, KINDS[USUAL]) if hasattr(cause, "errors") else [error])
     return (None if wrong else spec), wrong
 
 

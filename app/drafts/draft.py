@@ -23,7 +23,7 @@ from training import jsonfile, presets
 from training.base import models
 from training.errors import BadInput, MissingModel
 from training.runs.run import Run
-from training.spec import explain
+from training.specwords import explain
 from training.subject import intake
 from training.subject.pictures import LARGEST_FILE_MB
 
@@ -225,7 +225,7 @@ def from_run(data: Path, run: Run, user: str = "", *, longer: bool = False) -> D
     except (BadInput, MissingModel):  # the page says so beside the base model
         embedded = spec.base == "embedded"
     kind, method = "embedded" if embedded else "sd", spec.adapter.method
-    effort = next((e for e in presets.EFFORTS if presets.STEPS[kind][e] == spec.steps), "balanced")
+    effort = next((e for e in presets.EFFORTS if presets.STEPS[spec.task, kind][e] == spec.steps), "balanced")
     subject = {"name": spec.name, "class_word": spec.class_word, "token": spec.token, "base": spec.base}
     own = settings.overrides(spec, presets.make_spec(kind, method, effort, **subject))
     fields = {**subject, "effort": effort, "method": method, "settings": own | changes}

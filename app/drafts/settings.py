@@ -12,12 +12,11 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from evaluation import tasks
 from training import presets
 from training.adapterspec import read_fields
 from training.errors import BadInput
 from training.presets import BaseKind, Effort
-from training.spec import RunSpec, SampleSpec
+from training.spec import KINDS, USUAL, RunSpec
 
 Kind = Literal["text", "number", "switch", "choice", "list", "lines", "pairs"]
 
@@ -59,10 +58,18 @@ GROUPS: dict[str, dict[str, str]] = {
         "class_steps": "Sampler steps for them",
         "class_prompt": "Their caption (class prompt)",
     },
+    "Maps": {
+        "protocol": "What brings the map in (protocol)",
+        "controlnet": "ControlNet",
+        "control_scale": "Hold on the map (control scale)",
+        "learning_rate_hint": "Learning rate of the hint encoder",
+    },
     "Saves and test pictures": {
         "save_every": "Steps between saves",
         "keep_every": "Old saves to keep",
         "sample.prompts": "Test prompts",
+        "held_out": "Held-out maps",
+        "segmentor": "Judge of the pictures (segmentor)",
         "sample.seeds": "Test seeds",
         "sample.steps": "Sampler steps",
         "sample.guidance": "Guidance",
@@ -74,7 +81,6 @@ GROUPS: dict[str, dict[str, str]] = {
         "threads": "Processor threads",
     },
 }
-USUAL_TASK: str = RunSpec.model_fields["task"].default
 FROM_SUBJECT = {"instance_prompt": "", "class_prompt": ""}  # empty follows the token and the kind, as their help says
 FIELDS = {  # what has a field of its own on the page New -> its label there
     "pictures": "Pictures",
@@ -109,10 +115,11 @@ class SettingField:
 
 
 def settings_fields(
-    method: str, base: BaseKind = "embedded", effort: Effort = "balanced", task: str = USUAL_TASK
+    method: str, base: BaseKind = "embedded", effort: Effort = "balanced", task: str = USUAL
 ) -> list[SettingField]:
     """The settings that a task and `method` use, by group, with the presets for a kind of base model and an effort."""
-    values = typed(presets.make_spec(base, method, effort, class_word="thing")) | FROM_SUBJECT
+    asked = {name: "thing" for name, info in KINDS[task].model_fields.items() if info.is_required()}
+    values = typed(presets.make_spec(base, method, effort, task=task, **asked)) | FROM_SUBJECT
     found = []
     for group, labels in GROUPS.items():
         for name, label in labels.items():
@@ -142,7 +149,7 @@ def typed(spec: RunSpec) -> dict[str, str | bool]:
     return found
 
 
-def values(settings: Mapping[str, Any], method: str, task: str = USUAL_TASK) -> tuple[dict[str, Any], list[BadInput]]:
+def values(settings: Mapping[str, Any], method: str, task: str = USUAL) -> tuple[dict[str, Any], list[BadInput]]:
     """Typed settings as (nested) values for `training.spec`, which checks them, and what could not even be split.
 
     Settings that the task or `method` does not use are passed over. An empty one is the preset's, or what empty means
@@ -181,13 +188,9 @@ def overrides(spec: RunSpec, preset: RunSpec) -> dict[str, str | bool]:
 
 def _info(name: str, method: str, task: str) -> FieldInfo | None:
     """The field behind a name; None where the task or the method does not use it."""
-    of_some_task = any(name in some.settings for some in tasks.TASKS.values())
-    if of_some_task and name not in tasks.TASKS[task].settings:
-        return None
     group, _, inner = name.rpartition(".")
-    fields = {"": RunSpec.model_fields, "adapter": read_fields(method), "sample": SampleSpec.model_fields}.get(
-        group, {}
-    )
+    own = KINDS[task].model_fields
+    fields = {"": own, "adapter": read_fields(method), "sample": own["sample"].annotation.model_fields}.get(group, {})
     if name in ELSEWHERE or (name == "learning_rate_lambda" and "lambda_" not in read_fields(method)):
         return None
     return fields.get(inner)

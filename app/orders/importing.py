@@ -18,7 +18,8 @@ from app.orders.order import Order
 from training import jsonfile, room
 from training.base import modelref
 from training.errors import BadInput
-from training.spec import LONGEST_NAME, explain
+from training.runspec import LONGEST_NAME
+from training.specwords import explain
 
 LARGEST_FILE_MB = 400  # the largest LoRA files of Stable Diffusion 1.x, with all its convolutions, have 300
 PEFT_SETTINGS = "adapter_config.json"

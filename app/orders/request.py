@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from app.adapters import saves, sources
 from training.errors import BadInput
 from training.runs.rundir import run_by_id
-from training.spec import PLACEHOLDER, explain, fill
+from training.spec import PLACEHOLDER, fill
+from training.specwords import explain
 
 Sampler = Literal["dpm++", "ddim", "euler"]  # the names of training.sample.SAMPLERS, which imports torch
 SAMPLER_TITLES: dict[str, str] = {"dpm++": "DPM-Solver++ (2M)", "ddim": "DDIM", "euler": "Euler"}

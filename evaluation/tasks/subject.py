@@ -7,10 +7,6 @@ class Subject(Task):
     """A subject and the rare word that calls it (`training.subject`)."""
 
     name = "dreambooth"
-    settings = frozenset(
-        """class_word token instance_prompt class_prompt prior_weight class_pictures class_steps flip
-        sample.prompts""".split()
-    )
 
     def check(self, spec, base):
         from training.subject.validate import validate

@@ -31,13 +31,10 @@ class Task(ABC):
     """What a run teaches.
 
     Attributes:
-        name: the spec's word for it.
-        settings: those of RunSpec's settings, by dotted name, that only some tasks have and this one does. The form
-            shows them beside those that every task has.
+        name: the spec's word for it, whose settings are `training.spec.KINDS[name]`.
     """
 
     name: ClassVar[str]
-    settings: ClassVar[frozenset[str]]
 
     @abstractmethod
     def check(self, spec: RunSpec, base: BaseModel) -> list[str]:

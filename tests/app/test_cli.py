@@ -82,11 +82,12 @@ def test_help_imports_nothing_heavy_and_states_the_exit_codes(command):
 
 def test_every_setting_of_a_run_is_an_option_with_its_own_description(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    from training.spec import RunSpec, SampleSpec
+    from training.spec import MapsSpec, RunSpec, SampleSpec, SubjectSpec
 
     words = " ".join(delora("train", "--help").stdout.replace("│", " ").split())
-    for model in (RunSpec, SampleSpec):
+    for model in (SubjectSpec, MapsSpec, SampleSpec):
         for name, info in model.model_fields.items():
+            info = RunSpec.model_fields.get(name, info)  # one option for the settings of every task
             if name not in ("version", "task", "adapter", "sample", "parent", "start_step"):
                 assert info.description in words, name
     for option in ("--lambda-max", "--weight-norm", "--alpha", "--gradient-checkpointing", "--learning-rate-lambda"):

@@ -13,7 +13,7 @@ from fulldisk import WHY_NOT, NoRoomBeside, can_mount, mounted
 from training import atomic, room
 from training.errors import BadInput, DiskFull, disk_full, from_os_error
 from training.runs import rundir
-from training.spec import RunSpec
+from training.spec import SubjectSpec
 
 small_disk = pytest.mark.skipif(not can_mount(), reason=WHY_NOT)
 
@@ -21,7 +21,7 @@ small_disk = pytest.mark.skipif(not can_mount(), reason=WHY_NOT)
 @pytest.fixture
 def run(tmp_path):
     (tmp_path / "picture.png").write_bytes(b"nobody looks at it")
-    return rundir.create(tmp_path, RunSpec(name="Biscuit", class_word="dog"), [tmp_path / "picture.png"])
+    return rundir.create(tmp_path, SubjectSpec(name="Biscuit", class_word="dog"), [tmp_path / "picture.png"])
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_state_goes_over_its_own_blocks_where_there_is_no_room_beside(run, mon
 @small_disk
 def test_on_a_full_disk_states_are_written_and_nothing_is_torn(disk):
     (disk.path / "picture.png").write_bytes(b"nobody looks at it")
-    run = rundir.create(disk.path, RunSpec(name="Biscuit", class_word="dog"), [disk.path / "picture.png"])
+    run = rundir.create(disk.path, SubjectSpec(name="Biscuit", class_word="dog"), [disk.path / "picture.png"])
     disk.fill()
     assert disk.free() == 0
     for name in ("starting", "running", "interrupted", "queued", "starting", "failed"):

@@ -8,7 +8,7 @@ import torch
 import delora
 from training import sample
 from training.errors import BadInput, Stopped
-from training.spec import RunSpec
+from training.spec import SubjectSpec
 from training.subject import priors
 
 PROMPTS = ("a dog in the snow", "a cat on the beach")
@@ -162,7 +162,7 @@ def test_the_latents_of_class_pictures_are_kept_beside_them(tiny_base, tiny_fold
 
 
 def test_damaged_class_pictures_are_drawn_and_encoded_again(tiny_base, tmp_path):
-    spec = RunSpec(class_word="dog", class_pictures=3, class_steps=1, resolution=32)
+    spec = SubjectSpec(class_word="dog", class_pictures=3, class_steps=1, resolution=32)
     paths = priors.class_pictures(tiny_base, spec, tmp_path)
     whole = [path.read_bytes() for path in paths]
     first = priors.class_moments(tiny_base, paths, 32, False)

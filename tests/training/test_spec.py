@@ -1,15 +1,19 @@
 """RunSpec: what makes a run, its messages and its presets."""
 
 import itertools
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import delora
 from training import presets, spec
-from training.adapterspec import METHODS
+from training.adapterspec import METHODS, SPECS
 from training.errors import BadInput
+
+TASKS = {"dreambooth": {"class_word": "dog"}, "maps": {}}  # the least that a spec of each says
 
 
 def test_captions_and_lambda_are_written_out_in_the_spec():
@@ -54,24 +58,62 @@ def test_a_wrong_field_is_named(changes, field):
     assert field.rpartition(".")[2] in str(caught.value) or field == "sample.prompts"
 
 
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"task": "maps", "class_word": "dog"}, "class_word"),
+        ({"task": "maps", "prior_weight": 0}, "prior_weight"),
+        ({"task": "maps", "sample": {"prompts": ["a {subject}"]}}, "sample.prompts"),
+        ({"task": "dreambooth", "class_word": "dog", "held_out": 3}, "held_out"),
+        ({"class_word": "dog", "controlnet": "embedded"}, "controlnet"),
+        ({"task": "music"}, "task"),
+        ({"task": ["maps"]}, "task"),
+        ({"task": "maps", "protocol": "magic"}, "protocol"),
+        ({"task": "maps", "held_out": 0}, "held_out"),
+        ({"task": "maps", "control_scale": 3}, "control_scale"),
+        ({"task": "maps", "colour": "red"}, "colour"),
+    ],
+)
+def test_a_setting_of_another_task_and_an_unknown_task_are_refused_by_name(values, field):
+    with pytest.raises(BadInput) as caught:
+        spec.parse(values)
+    assert caught.value.field == field and field.rpartition(".")[2] in str(caught.value) and caught.value.remedy
+
+
+def test_a_spec_of_maps_comes_back_from_its_json_and_has_nothing_of_subjects(tmp_path):
+    made = spec.parse({"task": "maps", "protocol": "hint-encoder", "held_out": 3, "sample": {"seeds": [1, 2]}})
+    (tmp_path / "spec.json").write_text(made.to_json())
+    assert spec.load(tmp_path / "spec.json") == made
+    written = json.loads((tmp_path / "spec.json").read_text())
+    assert not {"class_word", "token", "class_pictures"} & written.keys() and "prompts" not in written["sample"]
+    assert (made.subject, made.with_prior, made.pictures_per_save) == ("", False, 6)
+
+
+def test_a_spec_that_an_earlier_version_wrote_opens_as_it_was(tmp_path):
+    (tmp_path / "spec.json").write_text((Path(__file__).parent / "spec-of-a-subject.json").read_text())
+    opened = spec.load(tmp_path / "spec.json")
+    assert type(opened) is spec.SubjectSpec
+    assert json.loads(opened.to_json()) == json.loads((tmp_path / "spec.json").read_text())
+
+
 def test_every_field_describes_itself():
-    for model in (spec.RunSpec, spec.SampleSpec, *spec.SPECS.values()):
+    for model in (*spec.KINDS.values(), spec.SampleSpec, *SPECS.values()):
         for name, info in model.model_fields.items():
             assert name == "method" or (info.description or "").endswith((".", "shoe."))
 
 
 def test_the_adapter_settings_are_those_that_the_library_reads():
-    for method, kind in spec.SPECS.items():
+    for method, kind in SPECS.items():
         assert set(kind.model_fields) - {"method", "dropout"} == set(delora.METHODS[method].options)
 
 
-@pytest.mark.parametrize("case", itertools.product(("embedded", "sd"), METHODS, presets.EFFORTS))
+@pytest.mark.parametrize("case", itertools.product(TASKS, ("embedded", "sd"), METHODS, presets.EFFORTS))
 def test_every_preset_is_a_spec_and_an_adapter(case):
-    kind, method, effort = case
-    made = presets.make_spec(kind, method, effort, class_word="dog")
+    task, kind, method, effort = case
+    made = presets.make_spec(kind, method, effort, task=task, **TASKS[task])
     config = made.adapter.to_config(made.targets)
     assert config.method == method
-    assert made.steps == presets.STEPS[kind][effort]
+    assert type(made) is spec.KINDS[task] and made.steps == presets.STEPS[task, kind][effort]
     assert made.steps % made.save_every == 0, "the last save would come right after another"
 
 

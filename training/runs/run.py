@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from training import atomic, jsonfile, spec
+from training import atomic, jsonfile, runspec, spec
 from training.errors import BadInput, DiskFull, Superseded, from_os_error
 from training.runs import events, states
 from training.runs.scorefile import ScoreFile
@@ -61,14 +61,14 @@ class Run(StateFolder):
         if not os.path.exists(path):
             return ""
         try:
-            return spec.tidy_name(jsonfile.read_text(path, NAME_AGAIN, LONGEST_NAME_FILE))
+            return runspec.tidy_name(jsonfile.read_text(path, NAME_AGAIN, LONGEST_NAME_FILE))
         except BadInput as error:
             told = error.message if str(path) in error.message else f"{path} holds no name: {error.message}"
             raise BadInput(told, NAME_AGAIN) from error
 
     def rename(self, name: str) -> None:
         """Call the run something else; spec.json, which made it, stays. Raises BadInput for no name or a long one."""
-        name = spec.tidy_name(name)
+        name = runspec.tidy_name(name)
         try:
             atomic.write_text(self.path / "name.txt", name + "\n")
         except OSError as error:

@@ -147,7 +147,7 @@ class Trainer:
         parts = self._gradients()
         norm = self._clip()
         instance, prior = (parts.tolist() + [None])[:2]
-        loss = instance + self.spec.prior_weight * (prior or 0.0)
+        loss = instance if prior is None else instance + self.spec.prior_weight * prior
         if not math.isfinite(loss) or not (math.isfinite(norm) or self.accelerator.scaler):
             self.optimizer.zero_grad(set_to_none=True)
             raise Diverged(self.step + 1)

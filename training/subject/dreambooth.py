@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.base.codec import Moments
     from training.base.models import BaseModel
     from training.runs.run import Run
-    from training.spec import RunSpec
+    from training.spec import SubjectSpec
     from training.step.objective import Watch
 
 
@@ -52,7 +52,7 @@ class DreamBooth:
 
     trained, rate = None, 0.0  # the adapter learns alone
 
-    def __init__(self, base: BaseModel, spec: RunSpec, instance: Example, prior: Example | None):
+    def __init__(self, base: BaseModel, spec: SubjectSpec, instance: Example, prior: Example | None):
         self.base, self.spec, self.instance, self.prior = base, spec, instance, prior
         self.schedule = Schedule(base.scheduler_config)
         self.shape = tuple(instance.moments.mean.shape[1:])
@@ -116,7 +116,7 @@ def take_in(run: Run, base: BaseModel, data: Path, watch: Watch) -> DreamBooth:
     return prepare(base, run.spec, run.pictures(), paths)
 
 
-def prepare(base: BaseModel, spec: RunSpec, pictures: Sequence[Path], class_pictures: Sequence[Path]) -> DreamBooth:
+def prepare(base: BaseModel, spec: SubjectSpec, pictures: Sequence[Path], class_pictures: Sequence[Path]) -> DreamBooth:
     """Encode pictures and captions once, and put them on the UNet's device.
 
     Args:

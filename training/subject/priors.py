@@ -21,13 +21,13 @@ from training.subject import pictures
 if TYPE_CHECKING:
     from training.base.codec import Moments
     from training.base.models import BaseModel
-    from training.spec import RunSpec
+    from training.spec import SubjectSpec
 
 BATCH = {"cpu": 16, "cuda": 16}
 VERSION = 1  # of how the pictures are made; another number makes new ones
 
 
-def class_folder(base: BaseModel, spec: RunSpec, data: Path) -> Path:
+def class_folder(base: BaseModel, spec: SubjectSpec, data: Path) -> Path:
     """Where the class pictures for these settings lie."""
     key = hashlib.sha256(json.dumps(_settings(base, spec), sort_keys=True).encode()).hexdigest()[:16]
     return Path(data) / "class_pictures" / key
@@ -35,7 +35,7 @@ def class_folder(base: BaseModel, spec: RunSpec, data: Path) -> Path:
 
 def class_pictures(
     base: BaseModel,
-    spec: RunSpec,
+    spec: SubjectSpec,
     data: Path,
     *,
     progress: Callable[[int, int], None] | None = None,
@@ -140,7 +140,7 @@ def _is_picture(path: Path) -> bool:
     return True
 
 
-def _settings(base: BaseModel, spec: RunSpec) -> dict:
+def _settings(base: BaseModel, spec: SubjectSpec) -> dict:
     """Everything that shapes the pictures."""
     return {
         "version": VERSION,

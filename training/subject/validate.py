@@ -11,10 +11,10 @@ from training.step.noise import Schedule
 
 if TYPE_CHECKING:
     from training.base.models import BaseModel
-    from training.spec import RunSpec
+    from training.spec import SubjectSpec
 
 
-def validate(spec: RunSpec, base: BaseModel) -> list[str]:
+def validate(spec: SubjectSpec, base: BaseModel) -> list[str]:
     """Check a spec against its base model before a run is made of it.
 
     Returns warnings in words. Raises BadInput for what cannot be trained: a rank above a layer's size, an unknown

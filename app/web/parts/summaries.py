@@ -25,7 +25,8 @@ from training.runs.run import CHECKPOINT, Run
 from training.runs.rundir import holds_run
 from training.runs.scorefile import ScoreFile
 from training.runs.states import RunState
-from training.spec import LONGEST_NAME, VERSION
+from training.runspec import LONGEST_NAME
+from training.spec import VERSION
 
 RANK = {"running": 0, "starting": 0, "stopping": 0, "queued": 1, "interrupted": 2}  # the others follow
 FILES = ("state.json", "spec.json", "scores.json", "name.txt")  # what a card is read from
@@ -139,8 +140,8 @@ class _Spec(BaseModel):
     learning_rate: Figure
     adapter: _Adapter
     base: str = Field(max_length=1000)
-    token: str = Field(max_length=40)
-    class_word: str = Field(max_length=80)
+    token: str = Field("", max_length=40)
+    class_word: str = Field("", max_length=80)
 
 
 def _summary(run: Run, spec: _Spec, state: RunState) -> Summary:
@@ -166,7 +167,7 @@ def _summary(run: Run, spec: _Spec, state: RunState) -> Summary:
         rate=spec.learning_rate,
         method=spec.adapter.method,
         base=spec.base,
-        subject=f"{spec.token} {spec.class_word}",
+        subject=f"{spec.token} {spec.class_word}".strip(),
         recommended=told["recommended"],
         figures=in_words(told) if told["recommended"] else "",
         collapsed=told["collapsed"],

@@ -1,17 +1,16 @@
 """All settings: each has its place in the form, and what is typed there is what a spec gets."""
 
 from app.drafts import settings
-from evaluation import tasks
 from training import presets
 from training.adapterspec import METHODS, read_fields
-from training.spec import RunSpec, SampleSpec
+from training.spec import KINDS, SampleSpec, own_settings
 
 
 def test_every_setting_has_one_place_in_the_form_and_comes_back_from_its_text():
     named = [name for group in settings.GROUPS.values() for name in group]
     assert len(named) == len(set(named))
     adapters = {f"adapter.{name}" for method in METHODS for name in read_fields(method)}
-    top = set(RunSpec.model_fields) - set(settings.ELSEWHERE)
+    top = {name for kind in KINDS.values() for name in kind.model_fields} - set(settings.ELSEWHERE)
     assert set(named) == adapters | top | {f"sample.{name}" for name in SampleSpec.model_fields}
     for method in METHODS:
         fields = settings.settings_fields(method)
@@ -28,17 +27,13 @@ def test_every_setting_has_one_place_in_the_form_and_comes_back_from_its_text():
         assert all(field.default in field.choices for field in fields if field.kind == "choice")
 
 
-def test_a_task_shows_only_its_own_settings_beside_those_of_all(monkeypatch):
-    class Plain(tasks.Task):
-        name, settings = "plain", frozenset({"flip"})
-
-    Plain.__abstractmethods__ = frozenset()
-    monkeypatch.setitem(tasks.TASKS, "plain", Plain())
-    of_subjects = {field.name for field in settings.settings_fields("delora")}
-    of_plain = {field.name for field in settings.settings_fields("delora", task="plain")}
-    assert of_subjects - of_plain == (tasks.TASKS["dreambooth"].settings - {"flip"}) & of_subjects
-    assert {"flip", "steps", "adapter.rank"} <= of_plain <= of_subjects
-    assert settings.values({"class_pictures": "3", "steps": "7"}, "delora", "plain")[0].keys() == {"adapter", "steps"}
+def test_a_task_shows_only_its_own_settings_beside_those_of_all():
+    shown = {task: {field.name for field in settings.settings_fields("delora", task=task)} for task in KINDS}
+    subject, maps = shown["dreambooth"], shown["maps"]
+    assert subject - maps == own_settings("dreambooth") - {"class_word", "token"}
+    assert maps - subject == own_settings("maps")
+    assert {"flip", "steps", "adapter.rank"} <= subject & maps
+    assert settings.values({"class_pictures": "3", "steps": "7"}, "delora", "maps")[0].keys() == {"adapter", "steps"}
 
 
 def test_an_empty_setting_is_the_presets_or_what_empty_means():

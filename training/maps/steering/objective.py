@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from training.base.codec import Moments
     from training.base.models import BaseModel
     from training.maps.steering.protocols import Steering
-    from training.spec import RunSpec
+    from training.spec import MapsSpec
 
 
 class FromMaps:
@@ -40,7 +40,7 @@ class FromMaps:
     def __init__(
         self,
         base: BaseModel,
-        spec: RunSpec,
+        spec: MapsSpec,
         steering: Steering,
         labels: np.ndarray,
         moments: Moments,
@@ -101,7 +101,7 @@ class FromMaps:
         return control(np.where(d.mirrored.numpy()[:, None, None], labels[..., ::-1], labels))
 
 
-def prepare(base: BaseModel, spec: RunSpec, steering: Steering, pictures: Sequence[Path], captions: Sequence[str]):
+def prepare(base: BaseModel, spec: MapsSpec, steering: Steering, pictures: Sequence[Path], captions: Sequence[str]):
     """Encode pairs as `intake.prepare` wrote them, once: NNNN.png with NNNN.map.png beside it.
 
     Raises BadInput, naming the file, for a map that cannot be read.
