@@ -145,16 +145,15 @@ def thumbnail(draft: Draft, picture: DraftPicture) -> Path:
 
 
 def answer(draft: Draft, **answers: Any) -> Draft:
-    """Keep what a person said about maps that leave something open: `grey`, `shared`, `nearest` (None asks again)."""
-    return _about_pairs(draft, **answers)
+    """Keep what a person said about maps that leave something open: `grey`, `shared`, `nearest`; None asks again.
 
-
-def held_out(draft: Draft, count: int | None) -> Draft:
-    """Split off `count` pairs to judge by, where none were given for that; None is the usual share.
-
-    Raises BadInput for a number that it cannot be.
+    Raises BadInput for what is no answer.
     """
-    return _about_pairs(draft, held_out=count)
+    with changing(draft) as now:
+        try:
+            return write(now.with_pairs(**answers))
+        except ValidationError as error:
+            raise explain(error, pairs.DraftPairs) from error
 
 
 def caption(draft: Draft, part: Part, name: str, words: str) -> Draft:
@@ -166,14 +165,6 @@ def caption(draft: Draft, part: Part, name: str, words: str) -> Draft:
             looked.name(p.pair.picture) == name for at, looked in now.seen.parts if at == part for p in looked.pairs
         )
         return write(now.with_pairs(captions=others | ({f"{part}/{name}": words} if words and there else {})))
-
-
-def _about_pairs(draft: Draft, **fields: Any) -> Draft:
-    with changing(draft) as now:
-        try:
-            return write(now.with_pairs(**fields))
-        except ValidationError as error:
-            raise explain(error, pairs.DraftPairs) from error
 
 
 def use_scenes(draft: Draft) -> Draft:

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from app.drafts.pairs import MOST_FILES, PARTS, Part, folder_of
+from app.drafts.pairs import MOST_FILES, PARTS, Part
 from app.drafts.pictures import FAST, shown_name
 from app.drafts.store import Draft, changing, scratch, write
 from training.errors import BadInput, from_os_error
@@ -57,7 +57,7 @@ def add(draft: Draft, files: Sequence[tuple[str, Path]], part: Part = "training"
                     refused.append(str(error).replace(Path(path).name, name))
             found = sorted(file for file in new.glob("*/**/*") if file.is_file())
             with changing(draft) as now:
-                folder = folder_of(now.folder, now.key)
+                folder = now.pairs_folder
                 there = sum(file.is_file() for file in folder.rglob("*"))
                 for file in found:
                     place = Path(*map(_safe, file.relative_to(new).parts[1:]))  # without the folder of its drop
@@ -79,12 +79,12 @@ def remove(draft: Draft, part: Part, names: Sequence[str]) -> Draft:
 
     Raises BadInput for a name that leads outside.
     """
+    for name in names:
+        if part not in PARTS or ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
+            raise BadInput(f"{name} is no file of this draft.", "Load the page again.", "pairs")
     with changing(draft) as now:
-        folder = folder_of(now.folder, now.key) / part
         for name in names:
-            path = folder / name
-            if part not in PARTS or ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
-                raise BadInput(f"{name} is no file of this draft.", "Load the page again.", "pairs")
+            path = now.pairs_folder / part / name
             with contextlib.suppress(OSError):  # gone, or a folder
                 path.unlink()
         return write(now.with_pairs(stamp=secrets.token_hex(8)))
@@ -93,7 +93,7 @@ def remove(draft: Draft, part: Part, names: Sequence[str]) -> Draft:
 def clear(draft: Draft) -> Draft:
     """Take all files out, with what was said about them."""
     with changing(draft) as now:
-        shutil.rmtree(folder_of(now.folder, now.key), ignore_errors=True)
+        shutil.rmtree(now.pairs_folder, ignore_errors=True)
         return write(now.changed(pairs={}))
 
 

@@ -35,8 +35,7 @@ class DraftPairs(BaseModel):
     """What a draft keeps of its pairs beside the files.
 
     stamp: another one with every change of the files; "" before the first came. grey, shared, nearest: see `Answers`.
-    captions: those that a person wrote, by "part/picture's path". held_out: how many pairs are split off to judge where
-    none were given for that; None for the usual share.
+    captions: those that a person wrote, by "part/picture's path".
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -46,7 +45,6 @@ class DraftPairs(BaseModel):
     shared: Literal["road", "skyscraper"] | None = None
     nearest: bool = False
     captions: dict[str, str] = {}
-    held_out: int | None = Field(None, ge=0, le=MOST_FILES)
 
     @property
     def answers(self) -> Answers:
@@ -114,22 +112,26 @@ def folder_of(draft_folder: Path, key: str) -> Path:
     return draft_folder / "pairs" / key
 
 
-def look(folder: Path, kept: DraftPairs) -> Seen:
-    """Look at the files in `folder`; only after a change of them or of the answers is anything read again."""
+def look(folder: Path, kept: DraftPairs, held_out: str = "") -> Seen:
+    """Look at the files in `folder`; only after a change of them or of the answers is anything read again.
+
+    held_out: how many pairs judge, as typed; the usual number for nothing, and for what is no number. Those that were
+    given for it judge, or else so many are split off.
+    """
     with _looking:  # the events of a page come side by side: the second waits for what the first reads
-        training, held_out = (
+        training, held = (
             _with_captions(_look(folder / part, kept.stamp, kept.answers), part, kept.captions) for part in PARTS
         )
-    taught, judged = training.usable, held_out.usable
-    if not held_out.pairs:
-        count = usual_held_out(len(taught)) if kept.held_out is None else min(kept.held_out, len(taught))
-        taught, judged = split(taught, count)
-    return Seen(training, held_out, tuple(taught), tuple(judged))
+    taught, judged = training.usable, held.usable
+    if held.pairs:
+        judged = split(judged, _count(held_out, min(len(judged), MOST_HELD_OUT), len(judged)))[1]
+    else:
+        taught, judged = split(taught, _count(held_out, min(len(taught) // SHARE, MOST_HELD_OUT), len(taught)))
+    return Seen(training, held, tuple(taught), tuple(judged))
 
 
-def usual_held_out(count: int) -> int:
-    """How many of so many pairs are split off where nobody says a number."""
-    return min(count // SHARE, MOST_HELD_OUT)
+def _count(typed: str, usual: int, most: int) -> int:
+    return min(int(typed), most) if typed.strip().isdecimal() and len(typed) < 10 else usual
 
 
 def split(found: list[Checked], count: int) -> tuple[list[Checked], list[Checked]]:

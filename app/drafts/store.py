@@ -93,7 +93,7 @@ class Draft(BaseModel):
     @property
     def seen(self) -> Seen:
         """Its pairs, looked at; only what changed since is read again."""
-        return draftpairs.look(self.pairs_folder, self.pairs)
+        return draftpairs.look(self.pairs_folder, self.pairs, str(self.settings.get("held_out", "")))
 
     @property
     def usable(self) -> list[DraftPicture]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, Response
 
 from app.web.studio import Studio, user_of
 
@@ -58,6 +59,20 @@ def routes(studio: Studio) -> APIRouter:
         from app.drafts import draft as drafts
 
         return _png(data, drafts.thumbnails_folder(data, user_of(request)), file, AGAIN)
+
+    @router.get("/pair/{part}/{place}/{version}.png")
+    def pair(request: Request, part: str, place: int, version: str, grey: str = "") -> Response:
+        from app.drafts import draft as drafts
+        from app.drafts import overlay
+        from app.web.parts import pairs
+
+        now = drafts.load(data, user_of(request))
+        found = dict(now.seen.parts).get(part)
+        if found is None or version != pairs.version(now) or not 0 <= place < len(found.pairs):
+            raise HTTPException(404)
+        answers = now.pairs.answers
+        answers = replace(answers, grey=grey) if grey in ("0-150", "0-149") else answers
+        return Response(overlay.draw(found.pairs[place], answers), media_type="image/png", headers=FOREVER)
 
     @router.get("/file/{run}/{name}")
     def download(run: str, name: str) -> FileResponse:

@@ -57,6 +57,12 @@ def draft(file: str) -> str:
     return f"studio/draft/{_part(file)}"
 
 
+def pair(part: str, place: int, version: str, grey: str = "") -> str:
+    """What a pair of the page New looks like. grey: as what its grey map is to be read, for once."""
+    asked = f"?grey={_part(grey)}" if grey else ""
+    return f"studio/pair/{_part(part)}/{place}/{_part(version)}.png{asked}"
+
+
 def drawing(drawing_id: str, file: str) -> str:
     """A finished picture of the Generate page."""
     return f"studio/drawing/{_part(drawing_id)}/{_part(file)}"

@@ -1,0 +1,24 @@
+"""The component of a setting, made of what `app.drafts.settings` says of it."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from app import words
+from app.drafts import settings
+from app.drafts.problem import anchor
+from training.adapterspec import METHODS
+from training.spec import KINDS
+
+
+def setting(name: str) -> gr.components.Component:
+    """The component of a setting, for whichever task and method first has it."""
+    both = ((method, task) for task in KINDS for method in METHODS)
+    field = next(f for m, task in both for f in settings.settings_fields(m, task=task) if f.name == name)
+    common = {"label": field.label, "info": field.help, "elem_id": anchor(name), "min_width": 300}
+    if field.kind == "switch":
+        return gr.Checkbox(**common)
+    if field.kind == "choice":
+        return gr.Dropdown([(words.choice(value), value) for value in field.choices], **common)
+    lines = {"lines": 3, "max_lines": 8} if field.kind in ("lines", "pairs") else {"max_lines": 1}
+    return gr.Textbox(**common, **lines)
