@@ -9,20 +9,16 @@ from typing import Any
 from app import control
 from app.work.engines import Engine
 from training import presets, spec
-from training.errors import BadInput
 from training.runs import rundir
 from training.runs.run import Run
 
 
 def derived(data: Path, run: Run, changes: Mapping[str, Any], engine: Engine | None = None) -> Run:
-    """A queued run with the pictures and the spec of `run`, and `changes` in it.
+    """A queued run with the data and the spec of `run`, and `changes` in it.
 
     Raises BadInput where the run's pictures are gone, or the changes do not fit.
     """
-    pictures = run.pictures()
-    if not pictures:
-        raise BadInput(f"The pictures of run {run.id} are gone.", "Make a new run on the page New.", "pictures")
     values = presets.merged(run.spec.model_dump(), {"parent": run.id, **changes})
-    made = rundir.create(data, spec.parse(values), pictures)
+    made = rundir.create(data, spec.parse(values), rundir.data_of(run))
     control.start(data, made, engine=engine)
     return made

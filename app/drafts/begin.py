@@ -191,7 +191,7 @@ def _made(data: Path, draft: Draft, run_id: str, record: Path) -> Run:
     beside = None
     try:
         beside = Path(tempfile.mkdtemp(prefix=".", suffix=atomic.PART, dir=draft.folder))
-        cleaned = content(draft).prepare(draft, beside / "dataset", size)
+        cleaned = content(draft).prepare(draft, beside, size)
         atomic.write_text(record, run_id)  # before the run, so that a crash in between makes no second one
         return rundir.create(data, spec, cleaned, run_id)
     except OSError as error:

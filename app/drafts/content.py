@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ class Content(ABC):
         """The fields of its spec that only this task has and that are no settings of the form."""
 
     @abstractmethod
-    def prepare(self, draft: Draft, folder: Path, size: int) -> list[Path]:
-        """Write what the run reads into `folder`, pictures of size x size, and return their paths."""
+    def prepare(self, draft: Draft, folder: Path, size: int) -> Sequence[Path] | Mapping[str, Path]:
+        """Write what the run reads into `folder`, pictures of size x size; returns it as `rundir.create` takes it."""
 
 
 def no_name(draft: Draft) -> list[Problem]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from app import words
 from app.drafts import pairs
 from app.drafts.content import Content, no_name
 from app.drafts.problem import Problem
+from training.maps import dataset, intake
 
 FEW = 8  # pairs; with fewer a map's classes are hardly met twice
 
@@ -49,5 +48,8 @@ class Maps(Content):
         typed = str(draft.settings.get("held_out", "")).strip()
         return {"held_out": max(1, len(draft.seen.judged))} if not typed or typed.isdecimal() else {}
 
-    def prepare(self, draft, folder: Path, size: int):
-        raise NotImplementedError
+    def prepare(self, draft, folder, size):
+        seen, answers = draft.seen, draft.pairs.answers
+        for name, checked in ((dataset.TRAINING, seen.taught), (dataset.HELD_OUT, seen.judged)):
+            intake.prepare(checked, folder / name, size, answers)
+        return {name: folder / name for name in (dataset.TRAINING, dataset.HELD_OUT)}

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from training.errors import BadInput
 from training.maps import intake, pairs, reading
+from training.maps.dataset import MOST_HELD_OUT, split, usual_held_out
 from training.maps.intake import Checked
 from training.maps.problem import Problem
 from training.maps.reading import Answers
@@ -28,7 +29,6 @@ Part = Literal["training", "held-out"]
 PARTS: tuple[Part, ...] = ("training", "held-out")
 MOST_FILES = 2500  # a thousand pairs with captions; `delora train PAIRS --task maps` takes any number
 LONGEST_CAPTION = 500  # letters
-SHARE, MOST_HELD_OUT = 4, 64  # of the pairs one in four judges, where nobody says how many
 
 
 class DraftPairs(BaseModel):
@@ -126,18 +126,12 @@ def look(folder: Path, kept: DraftPairs, held_out: str = "") -> Seen:
     if held.pairs:
         judged = split(judged, _count(held_out, min(len(judged), MOST_HELD_OUT), len(judged)))[1]
     else:
-        taught, judged = split(taught, _count(held_out, min(len(taught) // SHARE, MOST_HELD_OUT), len(taught)))
+        taught, judged = split(taught, _count(held_out, usual_held_out(len(taught)), len(taught)))
     return Seen(training, held, tuple(taught), tuple(judged))
 
 
 def _count(typed: str, usual: int, most: int) -> int:
     return min(int(typed), most) if typed.strip().isdecimal() and len(typed) < 10 else usual
-
-
-def split(found: list[Checked], count: int) -> tuple[list[Checked], list[Checked]]:
-    """Pairs to train with and `count` to judge by, which are spread evenly: 8 and 2 give the 4th and the 8th."""
-    places = {(i + 1) * len(found) // count - 1 for i in range(count)}
-    return [p for i, p in enumerate(found) if i not in places], [found[i] for i in sorted(places)]
 
 
 _looking = threading.Lock()

@@ -61,7 +61,7 @@ class Subject(Content):
     def prepare(self, draft, folder, size):
         used = draft.usable
         paths, crops = [draft.picture_file(picture) for picture in used], [picture.crop for picture in used]
-        return intake.prepare(paths, folder, size, crops)
+        return intake.prepare(paths, folder / "dataset", size, crops)
 
 
 def prompt_words(draft: Draft, caps: Capabilities | None) -> str:

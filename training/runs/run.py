@@ -75,8 +75,8 @@ class Run(StateFolder):
             raise from_os_error(error, self.path / "name.txt") from error
 
     def pictures(self) -> list[Path]:
-        """The cleaned pictures of the subject, in the order they were given."""
-        return jsonfile.files(self.path, "dataset", "[0-9]*.png")
+        """The cleaned pictures that are learned from, in the order they were given; maps are none of them."""
+        return jsonfile.files(self.path, "dataset", "[0-9]*[0-9].png")
 
     # State
 

@@ -3,7 +3,8 @@
     runs/<id>/
       spec.json      what makes the run, frozen when it is made
       state.json     where it stands; the truth for every page and queue
-      dataset/       cleaned pictures of the subject
+      dataset/       what is learned from: cleaned pictures of the subject, or pictures and maps with pairs.jsonl
+      held-out/      pairs that saves of a run of maps are judged by
       events.jsonl   one JSON object a line: loss, distances, saves, notes
       checkpoints/step-000200/   see training.runs.checkpoint
       samples/step-000200/       pictures drawn at a save; step 0 is the base model
@@ -24,10 +25,10 @@ import secrets
 import shutil
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from training import atomic
+from training import atomic, jsonfile
 from training.errors import BadInput, from_os_error
 from training.runs.run import Run
 from training.runs.states import RunState
@@ -36,14 +37,18 @@ from training.spec import RunSpec
 __all__ = ["Run", "create", "holds_run", "list_folders", "list_runs", "open_run", "run_by_id"]
 
 PARTS = {"spec.json", "state.json", "events.jsonl", "scores.json", "dataset", "checkpoints", "samples", "adapter"}
+DATA = ("dataset", "held-out")  # the folders that a run is made of
 
 
-def create(data: Path, run_spec: RunSpec, pictures: Sequence[Path], run_id: str | None = None) -> Run:
+def create(
+    data: Path, run_spec: RunSpec, pictures: Sequence[Path] | Mapping[str, Path], run_id: str | None = None
+) -> Run:
     """Make a run in state queued. It appears whole or not at all.
 
     Args:
         data: the data folder.
-        pictures: cleaned pictures, as `training.subject.intake.prepare` makes them; they are copied.
+        pictures: cleaned pictures, as `training.subject.intake.prepare` makes them; or whole folders by their name in
+            the run (those of DATA), as `training.maps.intake.prepare` makes each. They are copied.
         run_id: as `new_id` gives it, for who must know it before; None makes a new one.
 
     Raises:
@@ -57,9 +62,7 @@ def create(data: Path, run_spec: RunSpec, pictures: Sequence[Path], run_id: str 
             (folder / "spec.json").write_text(run_spec.to_json(), "utf-8")
             state = RunState(name="queued", updated=time.time(), parent=run_spec.parent)
             (folder / "state.json").write_text(state.model_dump_json(indent=2) + "\n", "utf-8")
-            (folder / "dataset").mkdir()
-            for i, picture in enumerate(pictures):
-                shutil.copyfile(picture, folder / "dataset" / f"{i:02d}.png")
+            _copy_data(pictures, folder)
             if run_spec.start_step is not None:
                 _copy_start(open_run(data, run_spec.parent), run_spec.start_step, folder)
     except OSError as error:
@@ -113,6 +116,27 @@ def holds_run(path: Path) -> bool:
         return True
     except (OSError, ValueError):  # a file, gone, or a name that no file can have
         return False
+
+
+def data_of(run: Run) -> Mapping[str, Path]:
+    """What another run of the same data is made of, for `create`. Raises BadInput where it is gone."""
+    folders = {name: run.path / name for name in DATA if os.path.lexists(run.path / name)}
+    if not run.pictures():
+        raise BadInput(f"The pictures of run {run.id} are gone.", "Make a new run on the page New.", "pictures")
+    return folders
+
+
+def _copy_data(pictures: Sequence[Path] | Mapping[str, Path], folder: Path) -> None:
+    """Put what a run learns from into its folder; links are not followed."""
+    if isinstance(pictures, Mapping):
+        for name, source in pictures.items():
+            (folder / name).mkdir()
+            for file in jsonfile.files(source, ".", "*"):
+                shutil.copyfile(file, folder / name / file.name)
+        return
+    (folder / "dataset").mkdir()
+    for i, picture in enumerate(pictures):
+        shutil.copyfile(picture, folder / "dataset" / f"{i:02d}.png")
 
 
 def _copy_start(parent: Run, step: int, folder: Path) -> None:

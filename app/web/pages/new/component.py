@@ -11,11 +11,11 @@ from training.adapterspec import METHODS
 from training.spec import KINDS
 
 
-def setting(name: str) -> gr.components.Component:
-    """The component of a setting, for whichever task and method first has it."""
-    both = ((method, task) for task in KINDS for method in METHODS)
-    field = next(f for m, task in both for f in settings.settings_fields(m, task=task) if f.name == name)
-    common = {"label": field.label, "info": field.help, "elem_id": anchor(name), "min_width": 300}
+def setting(name: str, info: str = "") -> gr.components.Component:
+    """The component of a setting, for whichever task and method first has it. info: in the place of its help."""
+    shown = (settings.settings_fields(method, task=task) for task in KINDS for method in METHODS)
+    field = next(field for fields in shown for field in fields if field.name == name)
+    common = {"label": field.label, "info": info or field.help, "elem_id": anchor(name), "min_width": 300}
     if field.kind == "switch":
         return gr.Checkbox(**common)
     if field.kind == "choice":

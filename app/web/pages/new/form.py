@@ -90,7 +90,7 @@ class Form:
 
     def what(self) -> None:
         """Part 2."""
-        part("<h2>2. What is it</h2>")
+        self.what_head = part()
         with gr.Row():
             with gr.Column():
                 self._text("name", "What you call it. The run and its file are named so.", "Biscuit")
@@ -176,7 +176,7 @@ class Form:
     @property
     def all(self) -> list[Any]:
         """Everything that `shown` fills."""
-        shown = [self.of_subject, self.of_maps, self.kind_of_it]
+        shown = [self.of_subject, self.of_maps, self.kind_of_it, self.what_head]
         return [*self.fields.values(), *shown, *self.following, self.key]
 
     def shown(self, now: Draft) -> list[Any]:
@@ -197,6 +197,7 @@ class Form:
             else:
                 values.append(gr.update(visible=False))
         parts = [gr.update(visible=there) for there in (not of_maps, of_maps, not of_maps)]
+        parts.append("<h2>2. What to call it</h2>" if of_maps else "<h2>2. What is it</h2>")
         return [*values, *parts, *self._following(now, wrong), now.key]
 
     def follow(self, now: Draft) -> list[Any]:
@@ -221,6 +222,7 @@ class Form:
         return {
             name: {"info": told.get(name, words), "elem_classes": ["ds-wrong"] if name in told else []}
             for name, words in helps.items()
+            if name in self.marked
         }
 
     def _following(self, now: Draft, wrong: list[Problem]) -> list[Any]:

@@ -39,7 +39,7 @@ class Pairs:
         part(HELD_OUT)
         with gr.Row():
             with gr.Column(min_width=280):
-                fields["held_out"] = setting("held_out")
+                fields["held_out"] = setting("held_out", "How many of them. Empty: one pair in four, 64 at most.")
                 slots["held_out"] = part()
             with gr.Column(min_width=280):
                 self.upload_held = _drop("Drop held-out pairs here", "ds-drop-held-out")
