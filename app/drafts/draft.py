@@ -7,16 +7,13 @@ pictures.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-import assets
-from app.drafts import pairfiles, pairs, pictures, settings
-from app.drafts.pairs import Part
+from app.drafts import pairing, pictures, settings
 from app.drafts.pictures import DraftPicture
 from app.drafts.store import Draft, changing, folder_of, judged, load, looked_over, scratch, successor, write
 from training import jsonfile, presets
@@ -42,6 +39,7 @@ FIELDS = (
     "start_step",
     "pressed",
 )
+TAUGHT = ("task", "name", "base", "class_word", "token")  # of a spec, what a draft has under the same name
 LIMITS = f"At most {intake.MOST_PICTURES} pictures, each up to {LARGEST_FILE_MB} MB."
 LEFT_OUT = "{name} was left out: " + f"{intake.MOST_PICTURES} pictures are the most, and 4 to 8 are usual."
 
@@ -141,44 +139,6 @@ def thumbnail(draft: Draft, picture: DraftPicture) -> Path:
     return draft.folder / "thumbnails" / picture.thumbnail
 
 
-# Pairs; their files come and go in `app.drafts.pairfiles`
-
-
-def answer(draft: Draft, **answers: Any) -> Draft:
-    """Keep what a person said about maps that leave something open: `grey`, `shared`, `nearest`; None asks again.
-
-    Raises BadInput for what is no answer.
-    """
-    with changing(draft) as now:
-        try:
-            return write(now.with_pairs(**answers))
-        except ValidationError as error:
-            raise explain(error, pairs.DraftPairs) from error
-
-
-def caption(draft: Draft, part: Part, name: str, words: str) -> Draft:
-    """Give the pair of a picture, by its path in a part, a caption; "" goes back to the one it came with."""
-    words = " ".join(words.split())[: pairs.LONGEST_CAPTION]
-    with changing(draft) as now:
-        others = {place: told for place, told in now.pairs.captions.items() if place != f"{part}/{name}"}
-        there = any(
-            looked.name(p.pair.picture) == name for at, looked in now.seen.parts if at == part for p in looked.pairs
-        )
-        return write(now.with_pairs(captions=others | ({f"{part}/{name}": words} if words and there else {})))
-
-
-def use_scenes(draft: Draft) -> Draft:
-    """Fill in the sample set: pairs to train with and pairs to judge by, with a name. The rest as `use_sample`."""
-    folder = assets.path("scenes")
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    with changing(draft) as now:
-        new = successor(
-            now, task="maps", name="Scenes", pairs=pairs.DraftPairs(stamp=secrets.token_hex(8), grey="0-150")
-        )
-        pairfiles.lay(files, folder, new)
-        return write(new)
-
-
 # Whole drafts from what is there already
 
 
@@ -203,9 +163,6 @@ def from_run(data: Path, run: Run, user: str = "", *, longer: bool = False) -> D
     Raises BadInput where the run has no save to go on from, or its pictures are gone.
     """
     spec, changes = run.spec, {}
-    files = [(f"{run.name}, picture {i + 1}", path) for i, path in enumerate(run.pictures())]
-    if not files:
-        raise BadInput(f"The pictures of run {run.id} are gone.", "Add them again.", "pictures")
     start = run.latest_checkpoint() if longer else None
     if longer and start is None:
         raise BadInput(f"Run {run.id} has no save to go on from.", "Run it again from the beginning.", "run")
@@ -217,10 +174,19 @@ def from_run(data: Path, run: Run, user: str = "", *, longer: bool = False) -> D
         embedded = spec.base == "embedded"
     kind, method = "embedded" if embedded else "sd", spec.adapter.method
     effort = next((e for e in presets.EFFORTS if presets.STEPS[spec.task, kind][e] == spec.steps), "balanced")
-    subject = {"name": spec.name, "class_word": spec.class_word, "token": spec.token, "base": spec.base}
-    own = settings.overrides(spec, presets.make_spec(kind, method, effort, **subject))
-    fields = {**subject, "effort": effort, "method": method, "settings": own | changes}
-    return _replace(load(data, user), files, **fields, parent=run.id, start_step=start)
+    taught = {name: getattr(spec, name) for name in TAUGHT if hasattr(spec, name)}
+    own = settings.overrides(spec, presets.make_spec(kind, method, effort, **taught))
+    fields = {**taught, "effort": effort, "method": method, "settings": own | changes}
+    fill = pairing.from_run if spec.task == "maps" else _from_pictures
+    return fill(load(data, user), run, **fields, parent=run.id, start_step=start)
+
+
+def _from_pictures(draft: Draft, run: Run, **fields: Any) -> Draft:
+    """A draft with the pictures of a run. Raises BadInput where they are gone."""
+    files = [(f"{run.name}, picture {i + 1}", path) for i, path in enumerate(run.pictures())]
+    if not files:
+        raise BadInput(f"The pictures of run {run.id} are gone.", "Add them again.", "pictures")
+    return _replace(draft, files, **fields)
 
 
 def _replace(draft: Draft, files: Sequence[tuple[str, Path]], **fields: Any) -> Draft:

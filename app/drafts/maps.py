@@ -19,6 +19,8 @@ class Maps(Content):
         if not seen.all:
             told = "There are no pairs yet. Drop pictures and their maps, or a zip of both, or try the sample set."
             found.append(Problem("pairs", told))
+        elif not seen.taught and seen.judged:
+            found.append(Problem("pairs", "No pair is left to train with. Drop more, or hold fewer out."))
         elif not seen.taught and not pairs.asks_numbers(seen):
             found.append(Problem("pairs", "None of the pairs can be used as it is. What is wrong stands with each."))
         elif seen.taught and not seen.judged:

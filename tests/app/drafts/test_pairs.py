@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import assets
-from app.drafts import draft, pairfiles, pairs
+from app.drafts import begin, draft, pairing, pairs
 from training.errors import BadInput
-from training.maps import colours, writing
+from training.maps import colours, dataset, writing
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def pair(folder, name="beach", palette=True, seed=0):
 
 
 def drop(mine, paths, part="training"):
-    return pairfiles.add(mine, [(path.name, path) for path in paths], part)
+    return pairing.add(mine, [(path.name, path) for path in paths], part)
 
 
 def test_pairs_that_were_dropped_are_there_after_a_reload_and_the_uploads_are_not(mine, dropped, tmp_path):
@@ -111,13 +111,13 @@ def test_a_name_is_never_a_path(mine, dropped, tmp_path):
     for _ in names[2:]:
         files.append(dropped / f"{len(files)}")
         files[-1].write_text("a caption")
-    mine, refused = pairfiles.add(mine, list(zip(names, files, strict=True)))
+    mine, refused = pairing.add(mine, list(zip(names, files, strict=True)))
     inside = sorted(str(path.relative_to(mine.pairs_folder)) for path in mine.pairs_folder.rglob("*.*"))
     assert inside[:2] == ["training/a.jpg", "training/a.png"] and len(inside) == 4
     assert [words.split(" was")[0] for words in refused] == ["no.exe", "picture"]
     for name in ("../draft.json", "/etc/passwd"):
         with pytest.raises(BadInput):
-            pairfiles.remove(mine, "training", [name])
+            pairing.remove(mine, "training", [name])
     assert (mine.folder / "draft.json").exists()
 
 
@@ -127,12 +127,12 @@ def test_what_is_open_is_asked_and_the_answer_is_kept(mine, dropped, tmp_path):
     Image.fromarray(labels).save(shown)
     mine, _ = drop(mine, [picture, shown])
     assert [p.reading.way for p in pairs.asks_numbers(mine.seen)] == ["0-150 index or 0-149 index"]
-    draft.answer(mine, grey="0-149")
+    pairing.answer(mine, grey="0-149")
     [(_, found)] = draft.load(tmp_path / "data").seen.all
     assert found.usable and set(found.reading.shares()) == {2, 3, 4, 9, 12}
-    [(_, other)] = draft.answer(mine, grey="0-150").seen.all
+    [(_, other)] = pairing.answer(mine, grey="0-150").seen.all
     assert set(other.reading.shares()) == {1, 2, 3, 8, 11}
-    assert draft.answer(mine, grey=None).seen.unusable == 1
+    assert pairing.answer(mine, grey=None).seen.unusable == 1
 
 
 def test_the_nearest_colour_is_taken_only_where_one_says_so(mine, dropped):
@@ -142,17 +142,17 @@ def test_the_nearest_colour_is_taken_only_where_one_says_so(mine, dropped):
     Image.fromarray(painted).save(shown)
     mine, _ = drop(mine, [picture, shown])
     assert [p.kind for p in mine.seen.all[0][1].problems] == ["unknown colours"] and not mine.seen.taught
-    assert draft.answer(mine, nearest=True).seen.all[0][1].usable
+    assert pairing.answer(mine, nearest=True).seen.all[0][1].usable
 
 
 def test_a_caption_is_from_a_file_or_the_classes_or_from_a_person(mine, dropped, tmp_path):
     (dropped / "beach.txt").write_text("a beach at noon")
     mine, _ = drop(mine, [*pair(dropped), dropped / "beach.txt", *pair(dropped, "meadow", seed=1)])
     assert [p.caption for _, p in mine.seen.all] == ["a beach at noon", "a photo of grass, sky, tree and person"]
-    draft.caption(mine, "training", "meadow.jpg", "  a meadow\n in spring ")
+    pairing.caption(mine, "training", "meadow.jpg", "  a meadow\n in spring ")
     mine = draft.load(tmp_path / "data")
     assert [p.caption for _, p in mine.seen.all] == ["a beach at noon", "a meadow in spring"]
-    assert draft.caption(mine, "training", "meadow.jpg", "").seen.all[1][1].caption.startswith("a photo of")
+    assert pairing.caption(mine, "training", "meadow.jpg", "").seen.all[1][1].caption.startswith("a photo of")
 
 
 def test_one_in_four_is_split_off_evenly_unless_a_number_is_said(mine, dropped):
@@ -196,7 +196,7 @@ def test_a_damaged_draft_gives_its_pairs_back_and_a_cleared_one_none(mine, dropp
 
 
 def test_the_sample_set_fills_the_draft(mine):
-    mine = draft.use_scenes(mine)
+    mine = pairing.use_scenes(mine)
     seen = mine.seen
     assert (len(seen.taught), len(seen.judged), seen.unusable) == (64, 64, 0)
     assert mine.name and mine.task == "maps"
@@ -205,7 +205,44 @@ def test_the_sample_set_fills_the_draft(mine):
 
 
 def test_too_many_files_are_left_out_with_a_word(mine, dropped, monkeypatch):
-    monkeypatch.setattr(pairfiles, "MOST_FILES", 2)
+    monkeypatch.setattr(pairing, "MOST_FILES", 2)
     mine, refused = drop(mine, [*pair(dropped), *pair(dropped, "more")])
     assert len(mine.seen.all) == 1 and [words.split(" was")[0] for words in refused] == ["more.jpg", "more.png"]
     shutil.rmtree(dropped)
+
+
+def test_start_makes_a_run_of_the_pairs_and_run_again_gives_them_back(mine, dropped, tmp_path):
+    for i in range(8):
+        mine, _ = drop(mine, pair(dropped, f"scene {i}", seed=i))
+    mine = draft.save(mine, task="maps", name="Beaches", effort="quick", settings={"protocol": "hint-encoder"})
+    mine = pairing.caption(mine, "training", "scene 0.jpg", "a beach")
+    data = tmp_path / "data"
+    assert begin.problems(data, mine) == []
+    run = begin.begin(data, mine)
+    assert (run.spec.task, run.spec.protocol, run.spec.held_out) == ("maps", "hint-encoder", 2)
+    learned, held = (dataset.read(run.path, part) for part in (dataset.TRAINING, dataset.HELD_OUT))
+    assert [example.name for example in held] == ["scene 3.jpg", "scene 7.jpg"] and len(learned) == 6
+    assert learned[0].caption == "a beach" and Image.open(learned[0].picture).size == (128, 128)
+    assert draft.load(data).is_blank and not list(mine.folder.rglob("*.jpg"))
+    again = draft.from_run(data, run)
+    assert (again.task, again.name, again.settings["protocol"]) == ("maps", "Beaches", "hint-encoder")
+    seen = again.seen
+    assert (len(seen.taught), len(seen.judged), seen.unusable) == (6, 2, 0)
+    assert seen.taught[0].caption == "a beach" and seen.taught[0].reading.way == "0-149 index"
+    assert begin.spec_of(data, again) == run.spec.model_copy(update={"parent": run.id})
+
+
+def test_what_a_draft_of_pairs_lacks_is_said(mine, dropped, tmp_path):
+    def told(now):
+        return [(problem.field, problem.words) for problem in begin.problems(tmp_path / "data", now)]
+
+    mine = draft.save(mine, task="maps", name="Beaches")
+    assert told(mine)[0][0] == "pairs" and "no pairs yet" in told(mine)[0][1]
+    picture, shown = pair(dropped)
+    Image.fromarray(np.where(mapfiles.scene() == 255, 3, mapfiles.scene())).save(shown)
+    mine, _ = drop(mine, [picture, shown])
+    assert told(mine) == [("pairs", "Say what the numbers of 1 grey map mean.")]
+    mine = pairing.answer(mine, grey="0-149")
+    assert [field for field, _ in told(mine)] == ["held_out"] and "judged" in told(mine)[0][1]
+    assert [field for field, _ in told(draft.save(mine, settings={"held_out": "one"}))] == ["held_out"]
+    assert [field for field, _ in told(draft.save(mine, settings={"held_out": "1"}))] == ["pairs"]

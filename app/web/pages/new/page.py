@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.drafts import begin, draft, pairfiles, pairs
+from app.drafts import begin, draft, pairing, pairs
 from app.drafts.draft import Draft
 from app.web.pages.act import Pressed, goto, part, shown_error, told
 from app.web.pages.live import QUIET
@@ -112,7 +112,7 @@ def _samples(form: Form) -> None:
 
     def fill(request: gr.Request, name: str) -> Draft:
         now = form.draft(request)
-        return draft.use_scenes(now) if now.task == "maps" else draft.use_sample(now, name)
+        return pairing.use_scenes(now) if now.task == "maps" else draft.use_sample(now, name)
 
     @told
     def tried(request: gr.Request, name: str) -> list[Any]:
@@ -137,7 +137,7 @@ def _pairs(form: Form) -> None:
         def added(request: gr.Request, files: list[str] | None) -> list[Any]:
             try:
                 given = [(Path(f).name, Path(f)) for f in files or []]
-                now, refused = pairfiles.add(form.draft(request), given, part)
+                now, refused = pairing.add(form.draft(request), given, part)
             except StudioError as error:
                 return [None, shown_error(error), *[gr.skip()] * len(form.following)]
             return [None, drafts.refused(refused), *form.follow(now)]
@@ -149,7 +149,7 @@ def _pairs(form: Form) -> None:
         if event.name not in ANSWERS:
             raise BadInput("There is no such question.", "Load the page again.", "pairs")
         said = event.said == "yes" if event.name == "nearest" else event.said or None
-        return form.follow(draft.answer(form.draft(request), **{event.name: said}))
+        return form.follow(pairing.answer(form.draft(request), **{event.name: said}))
 
     @told
     def changed(request: gr.Request, event: Pressed) -> list[Any]:
@@ -158,13 +158,13 @@ def _pairs(form: Form) -> None:
             place.turn_to(now, int(event.number("said")))
             return form.follow(now)
         if event.act == "clear":
-            return form.follow(pairfiles.clear(now))
+            return form.follow(pairing.clear(now))
         if event.act == "remove":
-            return form.follow(pairfiles.remove(now, event.part, [event.said]))
+            return form.follow(pairing.remove(now, event.part, [event.said]))
         names = _pressed_pair(now, event)
         if event.act == "remove-pair":
-            return form.follow(pairfiles.remove(now, event.part, names))
-        return form.follow(draft.caption(now, event.part, names[0], event.value))
+            return form.follow(pairing.remove(now, event.part, names))
+        return form.follow(pairing.caption(now, event.part, names[0], event.value))
 
     place.upload.upload(into("training"), place.upload, [place.upload, place.refused, *form.following], **QUIET)
     held = [place.upload_held, place.refused, *form.following]
