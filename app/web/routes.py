@@ -17,6 +17,8 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from app.web.studio import Studio, user_of
+from training.errors import BadInput
+from training.maps import dataset
 
 RUN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}"
 PICTURE = re.compile(r"[0-9a-z-]{1,40}\.png")
@@ -43,6 +45,23 @@ def routes(studio: Studio) -> APIRouter:
     @router.get("/picture/{run}/dataset/{file}")
     def subject(run: str, file: str) -> FileResponse:
         return _png(data, data / "runs" / _id(run) / "dataset", file)
+
+    @router.get("/picture/{run}/held-out/{file}")
+    def held_out(run: str, file: str) -> FileResponse:
+        return _png(data, data / "runs" / _id(run) / dataset.HELD_OUT, file)
+
+    @router.get("/map/{run}/{file}")
+    def held_map(run: str, file: str) -> Response:
+        from training.maps import reading, writing
+
+        if not PICTURE.fullmatch(file):
+            raise HTTPException(404)
+        found = _regular(data, (data / "runs" / _id(run) / dataset.HELD_OUT / file).with_suffix(".map.png"))
+        try:
+            painted = writing.encode(reading.labels_of(found), "palette")
+        except BadInput as error:
+            raise HTTPException(404) from error
+        return Response(painted, media_type="image/png", headers=FOREVER)
 
     @router.get("/picture/{run}/{step}/{file}")
     def sample(run: str, step: str, file: str) -> FileResponse:
@@ -109,6 +128,10 @@ def _png(data: Path, folder: Path, file: str, headers: dict[str, str] = FOREVER)
 
 
 def _file(data: Path, path: Path, **how: Any) -> FileResponse:
+    return FileResponse(_regular(data, path), **how)
+
+
+def _regular(data: Path, path: Path) -> Path:
     """A regular file of the data folder. The owner may have linked that and its folders to another disk, no more."""
     top, *below = path.relative_to(data).parts  # "runs", and what is in it
     found = (data / top).resolve().joinpath(*below)
@@ -118,4 +141,4 @@ def _file(data: Path, path: Path, **how: Any) -> FileResponse:
         regular = False
     if not regular:
         raise HTTPException(404)
-    return FileResponse(found, **how)
+    return found

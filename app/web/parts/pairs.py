@@ -156,7 +156,9 @@ def _faults(seen: Seen) -> str:
 def _fault(part: Part, name: str, problem: Problem) -> str:
     kind = "ds-error" if problem.stops else "ds-warn"
     remove = _button("remove", name, "Take it out", part=part) if problem.kind in ("no partner", "twice") else ""
-    return f'<li class="{kind}"><b>{escape(name)}</b>: {escape(str(problem))} {remove}</li>'
+    told = str(problem)
+    named = told if told.startswith(name) else f"{name}: {told}"
+    return f'<li class="{kind}">{escape(named)} {remove}</li>'
 
 
 def _file_of(pair: Checked, problem: Problem) -> str:

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -26,8 +26,9 @@ from training.runs.rundir import holds_run
 from training.runs.scorefile import ScoreFile
 from training.runs.states import RunState
 from training.runspec import LONGEST_NAME
-from training.spec import VERSION
+from training.spec import KINDS, USUAL, VERSION
 
+FROM_MAPS = "pictures from maps"  # what a card says in the place of a subject's words
 RANK = {"running": 0, "starting": 0, "stopping": 0, "queued": 1, "interrupted": 2}  # the others follow
 FILES = ("state.json", "spec.json", "scores.json", "name.txt")  # what a card is read from
 
@@ -134,6 +135,7 @@ class _Spec(BaseModel):
     """What a card says of spec.json: a thousand are read, and validating all settings of so many takes seconds."""
 
     version: Literal[VERSION]
+    task: Literal[tuple(KINDS)] = USUAL
     name: str = Field(min_length=1, max_length=LONGEST_NAME)
     steps: int = Field(ge=1, le=100_000)
     start_step: Count | None = None
@@ -167,15 +169,20 @@ def _summary(run: Run, spec: _Spec, state: RunState) -> Summary:
         rate=spec.learning_rate,
         method=spec.adapter.method,
         base=spec.base,
-        subject=f"{spec.token} {spec.class_word}".strip(),
+        subject=f"{spec.token} {spec.class_word}".strip() if spec.task == USUAL else FROM_MAPS,
         recommended=told["recommended"],
-        figures=in_words(told) if told["recommended"] else "",
+        figures=_figures(told) if told["recommended"] else "",
         collapsed=told["collapsed"],
         older_judges=told["older_judges"],
         when=state.updated or time.time(),
         thumbnail=_thumbnail(run.path, advice.step or advice.instead),
         warning=" ".join(unread).replace(f"{run.path}/", ""),
     )
+
+
+def _figures(told: dict[str, Any]) -> str:
+    """The figures of the recommended save in words: of a run of maps there is one."""
+    return in_words(told) if told["miou"] is None else f"mIoU {told['miou']:.1f} %"
 
 
 def _damaged(found: Damaged) -> Summary:
