@@ -33,7 +33,7 @@ def base_pictures(
     settings["mixed_precision"] = mixed_precision
     facts = {"base": base.fingerprint, "dtype": str(base.unet.dtype), **settings}
     pairs = [(prompt, seed) for prompt in prompts for seed in seeds]
-    paths = {pair: _path(data, {**facts, "prompt": pair[0], "seed": pair[1]}) for pair in pairs}
+    paths = {pair: kept_path(data, {**facts, "prompt": pair[0], "seed": pair[1]}) for pair in pairs}
     missing = [pair for pair in paths if not paths[pair].is_file()]
     by_prompt: dict[str, list[int]] = {}
     for prompt, seed in missing:
@@ -43,7 +43,7 @@ def base_pictures(
         wanted = sorted({seed for _, seed in missing})
         drawn = sample.generate(base, list(by_prompt), wanted, **settings, progress=progress)
         for (prompt, seed), image in zip([(p, s) for p in by_prompt for s in wanted], drawn, strict=True):
-            path = _path(data, {**facts, "prompt": prompt, "seed": seed})
+            path = kept_path(data, {**facts, "prompt": prompt, "seed": seed})
             path.parent.mkdir(parents=True, exist_ok=True)
             write_picture(image, path, {"prompt": prompt, "seed": seed, **facts})
     return read_pictures([paths[pair] for pair in pairs])
@@ -68,6 +68,7 @@ def draw_base(run: Run, base, data: Path, progress: Callable[[float, int], None]
         raise from_os_error(error, run.samples_folder(0)) from error
 
 
-def _path(data: Path, facts: dict) -> Path:
+def kept_path(data: Path, facts: dict) -> Path:
+    """Where a picture of a base model is kept; its name is a hash of all that it depends on."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
     return data / "cache" / "base-pictures" / facts["base"] / f"{digest}.png"

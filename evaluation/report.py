@@ -1,15 +1,13 @@
 """A run's report: one HTML file with its pictures, scores and distances inside it, readable without anything else."""
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from evaluation import curves, scorebook
+from evaluation import curves, scorebook, tasks
 from evaluation.figures import FIGURES
-from evaluation.pictures import read_pictures
-from evaluation.scorebook import ScoreBook
+from evaluation.html import images
+from evaluation.scorebook import Book, ScoreBook
 from training.atomic import write_text
 from training.errors import BadInput, from_os_error
 from training.runs.run import Run
@@ -38,14 +36,11 @@ def write_report(run: Run, path: Path) -> Path:
     parts = [
         f"<h1>{escape(spec.name)}</h1>",
         f'<p class="quiet">{escape(run.id)} · {escape(state.name)}, step {state.step} of {spec.steps} · '
-        f"{escape(spec.adapter.method)} on {escape(spec.base)} · write “{escape(spec.subject)}” in prompts</p>",
+        f"{escape(spec.adapter.method)} on {escape(spec.base)} · {_called(run)}</p>",
         f"<p><strong>{escape(warning)}</strong></p>" if warning else "",
         f"<p>{escape(reason)}</p>",
         f'<p class="quiet">{escape(book.note)}</p>' if book and book.note else "",
-        f'<h2>Your pictures</h2><div class="own">{_images(run.pictures())}</div>',
-        _film_strip(run, book),
-        _plots(run, book),
-        _table(book, spec.class_word) if book else "",
+        *tasks.of(spec).report(run, book),
         _settings(run),
     ]
     text = (
@@ -61,7 +56,22 @@ def write_report(run: Run, path: Path) -> Path:
     return path
 
 
-def _book(run: Run) -> tuple[ScoreBook | None, str]:
+def subject_parts(run: Run, book: ScoreBook | None) -> list[str]:
+    """What is told of a subject: its pictures, the prompts through the saves, curves and scores."""
+    best = book.recommend(run.spec.name).step if book else None
+    return [
+        f'<h2>Your pictures</h2><div class="own">{images(run.pictures())}</div>',
+        _film_strip(run, book),
+        plots(run, curves.figure_plots(book, best) if book else []),
+        _table(book, run.spec.class_word) if book else "",
+    ]
+
+
+def _called(run: Run) -> str:
+    return f"write “{escape(run.spec.subject)}” in prompts" if run.spec.subject else escape(run.spec.task)
+
+
+def _book(run: Run) -> tuple[Book | None, str]:
     """The run's scores, and what they recommend; or None, and why there are none to show."""
     try:
         book = scorebook.read(run)
@@ -70,10 +80,9 @@ def _book(run: Run) -> tuple[ScoreBook | None, str]:
     return (book, book.recommend(run.spec.name).reason) if book else (None, "No scores yet.")
 
 
-def _plots(run: Run, book: ScoreBook | None) -> str:
-    plots = curves.figure_plots(book, book.recommend(run.spec.name).step) if book else []
-    plots += [curves.distance_plot(run), curves.loss_plot(run)]
-    cells = "".join(f"<div>{plot}</div>" for plot in plots)
+def plots(run: Run, figures: list[str]) -> str:
+    """The curves: of what a save is judged by, then distance and loss."""
+    cells = "".join(f"<div>{plot}</div>" for plot in [*figures, curves.distance_plot(run), curves.loss_plot(run)])
     return f'<h2>Curves</h2><div class="plots">{cells}</div><p>{escape(curves.limit_words(run))}</p>'
 
 
@@ -91,7 +100,7 @@ def _film_strip(run: Run, book: ScoreBook | None) -> str:
         cells = []
         for step in steps:
             paths = run.samples(step)[index * len(sample.seeds) :][:1]
-            cells.append(f"<td>{_images(paths, 'best' if step == best else '')}</td>")
+            cells.append(f"<td>{images(paths, 'best' if step == best else '')}</td>")
         rows.append(f"<tr><th>{escape(run.spec.prompt(prompt))}</th>{''.join(cells)}</tr>")
     return (
         f'<h2>Film strip (seed {sample.seeds[0]})</h2><div class="wide"><table class="strip">'
@@ -135,22 +144,3 @@ def _settings(run: Run) -> str:
         ]
     table = f"<table>{''.join(rows)}</table>"
     return f"<h2>Settings</h2><details><summary>Everything that made the run</summary>{table}</details>"
-
-
-def _images(paths: list[Path], kind: str = "") -> str:
-    return "".join(_image(path, kind) for path in paths)
-
-
-def _image(path: Path, kind: str) -> str:
-    try:
-        (image,) = read_pictures([path])
-    except BadInput:
-        return f'<span class="quiet">{escape(path.name)} cannot be read</span>'
-    return f'<img class="{kind}" alt="{escape(path.stem)}" src="{_data(image)}">'
-
-
-def _data(image) -> str:
-    image.thumbnail((224, 224))
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=85)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

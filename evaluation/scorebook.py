@@ -1,6 +1,8 @@
 """A run's scores as they are kept in its scores.json: base model, real pictures, every save, the recommendation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from pydantic import BaseModel
 
@@ -14,6 +16,7 @@ from training.runs.run import SCORE_AGAIN, Run
 from training.runs.scorefile import ScoreFile, Step
 
 VERSION = 2  # 1: a judge that could not see whether a picture is clean, and of a prompt saw the place alone
+VERSIONS = {"dreambooth": VERSION, "maps": 1}  # by task; a scores.json that names none is of a subject
 
 
 @dataclass(frozen=True)
@@ -116,25 +119,59 @@ class OtherJudges(BadInput):
         )
 
 
-def read(run: Run) -> ScoreBook | None:
-    """The scores of a run; None before the first. Raises as `ScoreBook.from_dict`, and as `Run.scores`."""
+class Book(Protocol):
+    """What each task's scores are, once read."""
+
+    note: str
+
+    def recommend(self, name: str, first_save: int = 0) -> Recommendation:
+        """Which save to take. name: what the run is called, for the words."""
+
+    def to_dict(self, name: str) -> dict:
+        """The document of scores.json."""
+
+
+def read(run: Run) -> Book | None:
+    """The scores of a run, a book of its task; None before the first.
+
+    Raises OtherJudges for one that another version wrote, BadInput for one that is damaged, and as `Run.scores`.
+    """
     document = run.scores()
-    return None if document is None else ScoreBook.from_dict(document)
+    if document is None:
+        return None
+    if not is_current(document):
+        raise OtherJudges(document.get("version"))
+    return BOOKS[_task(document)](document)
+
+
+def _map_book(document: dict) -> Book:
+    from evaluation.maps.book import MapBook  # with numpy, which a list of runs does without
+
+    return MapBook.from_dict(document)
+
+
+BOOKS: dict[str, Callable[[dict], Book]] = {"dreambooth": ScoreBook.from_dict, "maps": _map_book}
 
 
 def is_current(document: dict) -> bool:
     """Whether a scores.json was made by today's judges."""
-    return document.get("version") == VERSION
+    return document.get("version") == VERSIONS.get(_task(document))
+
+
+def _task(document: dict) -> str:
+    task = document.get("task", "dreambooth")
+    return task if isinstance(task, str) else ""
 
 
 def brief(document: dict | None) -> dict:
     """What a list says of a run's scores.json, as `Run.scores` gave it.
 
     Returns:
-        recommended (the save, or None) with its likeness, follows and clean in percent, collapsed (see
+        recommended (the save, or None) with its likeness, follows and clean, or its miou, in percent, collapsed (see
         `Recommendation`), and older_judges: whether the scores were made by such and say nothing today.
     """
-    told = {"recommended": None, **{figure.key: None for figure in FIGURES}, "collapsed": None, "older_judges": False}
+    none = {figure.key: None for figure in FIGURES} | {"miou": None}
+    told = {"recommended": None, **none, "collapsed": None, "older_judges": False}
     if document is None:
         return told
     if not is_current(document):

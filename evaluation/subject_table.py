@@ -90,7 +90,7 @@ def finish(run: Run, base, data: Path) -> Scorer:
     if run.state().name != "done":
 
         def on_save(step: int, adapter) -> None:
-            task.draw(run, base, adapter, step)
+            task.draw(run, base, adapter, step, data)
 
         outcome = loop.train(run, base, task.take_in, on_save=on_save, data=data)
         if outcome == "stopped":

@@ -142,20 +142,21 @@ class _Loop:
         self._enter("prepare")
         if self.accelerator.num_processes > 1:
             base.to(self.accelerator.device)
-        plan, note = memory.fitting(base, spec)
-        if note:
-            run.append_event({"kind": "note", "words": note})
-        run.beat(memory=memory.need(base, spec, plan))
         with self.accelerator.main_process_first():  # one process draws and encodes; the others read its files
             if self.accelerator.is_main_process:
                 (run.path / "checkpoints").mkdir(exist_ok=True)
                 atomic.sweep(run.path / "checkpoints")
             objective = self.take_in(run, base, self.data, self)
+        self.beside = objective.beside
+        plan, note = memory.fitting(base, spec, self.beside)
+        if note:
+            run.append_event({"kind": "note", "words": note})
+        run.beat(memory=memory.need(base, spec, plan, self.beside))
         return Trainer(run, base, objective, plan, self.accelerator)
 
     def _train(self, trainer: Trainer) -> Outcome:
         spec, run = self.spec, self.run
-        needed = memory.need(self.base, spec, trainer.plan)  # a save's plan may be another one
+        needed = memory.need(self.base, spec, trainer.plan, self.beside)  # a save's plan may be another one
         self._enter("train", step=trainer.step, saved_step=trainer.saved_step, memory=needed)
         if trainer.step == 0:
             run.append_event(trainer.geometry())
@@ -191,11 +192,11 @@ class _Loop:
     def _step_down(self, trainer: Trainer, reason: str) -> None:
         """Go on with less memory and say so. Raises OutOfMemoryError where that was done before."""
         memory.release(self.base.unet.device)
-        failed = memory.need(self.base, self.spec, trainer.plan, ran_out=True)
+        failed = memory.need(self.base, self.spec, trainer.plan, self.beside, ran_out=True)
         self.run.beat(memory=failed)
         if not trainer.step_down():
             raise torch.OutOfMemoryError(reason)
-        now = memory.need(self.base, self.spec, trainer.plan)
+        now = memory.need(self.base, self.spec, trainer.plan, self.beside)
         self.run.beat(memory=now)
         words = (
             f"Memory ran out at step {trainer.step + 1}. {shortage.figures(failed)} Going on with "

@@ -129,6 +129,16 @@ class RunSpec(BaseModel):
         return ""
 
     @property
+    def facts(self) -> dict[str, str]:
+        """What an adapter file says of what was taught, beside the whole spec."""
+        return {"task": self.task}
+
+    @property
+    def follows_maps(self) -> bool:
+        """Whether what was taught is drawn from a map."""
+        return False
+
+    @property
     def with_prior(self) -> bool:
         """Whether class pictures take part in training."""
         return False

@@ -89,6 +89,10 @@ class SubjectSpec(RunSpec):
         return f"{self.token} {self.class_word}"
 
     @property
+    def facts(self) -> dict[str, str]:
+        return {**super().facts, "trigger": self.subject, "instance_prompt": self.instance_prompt}
+
+    @property
     def with_prior(self) -> bool:
         return self.prior_weight > 0 and self.class_pictures > 0
 
@@ -136,6 +140,15 @@ class MapsSpec(RunSpec):
         "folder.",
     )
     sample: Sampling = Field(Sampling(seeds=(0,)), description="How the held-out maps are drawn at each save.")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        told = {**super().facts, "protocol": self.protocol, "control_scale": f"{self.control_scale:g}"}
+        return told | ({"controlnet": self.controlnet} if self.protocol == "frozen-controlnet" else {})
+
+    @property
+    def follows_maps(self) -> bool:
+        return True
 
     @property
     def pictures_per_save(self) -> int:

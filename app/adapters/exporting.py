@@ -8,7 +8,7 @@ from app.adapters.facts import metadata
 from app.adapters.formats import CHECKED, FORMATS, formats_of_a_run
 from app.adapters.names import slug
 from training import jsonfile, room
-from training.atomic import write_text
+from training.atomic import write_bytes, write_text
 from training.errors import BadInput
 from training.runs.run import Run
 
@@ -153,9 +153,19 @@ def export_run(run: Run, base, data: Path) -> dict:
             files.append({"kind": kind, "name": path.name, "error": error, "check": check and check.to_dict()})
     finally:
         adapter.detach()
+    _copy_trained(run, step, folder / f"{slug(run.spec.name)}-trained-beside.safetensors")
     record = {"step": step, "trigger": run.spec.subject, "files": files}
     write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
     return record
+
+
+def _copy_trained(run: Run, step: int, path: Path) -> None:
+    """What learned together with the adapter, beside the files that hold the adapter alone."""
+    from training.runs import checkpoint
+
+    source = run.checkpoint(step) / checkpoint.TRAINED
+    if source.is_file():
+        write_bytes(path, source.read_bytes())
 
 
 def read_record(run: Run) -> dict | None:

@@ -6,6 +6,7 @@ import typer
 
 from app.commands.common import Data, Json, command, default_data
 from app.commands.train import finish, new_run
+from evaluation.tasks.task import Given
 
 
 @command
@@ -31,5 +32,5 @@ def demo(
     }
     if effort == "quick":  # a first look: fewer class pictures, saves and sampler steps
         values |= {"class_pictures": 24, "save_every": 60, "sample": {**values["sample"], "steps": 15}}
-    run, base = new_run(list(chosen.pictures), values, effort, data)
+    run, base = new_run(Given(chosen.pictures), values, effort, data)
     finish(run, base, as_json, sheet=True)

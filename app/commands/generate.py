@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.adapters import sources
+from app.adapters import sources, steered
 from app.adapters.sources import Source
 from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
 from app.commands.maps import Nearest, Numbers, Shared, answers, read_map
@@ -19,8 +19,12 @@ from training.spec import PLACEHOLDER, fill
 @command
 def generate(
     prompts: Annotated[
-        list[str], typer.Argument(metavar="PROMPT...", help="What to draw; {subject} stands for the run's subject.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="PROMPT...",
+            help="What to draw; {subject} stands for the run's subject. With --map it may be left out.",
+        ),
+    ] = None,
     run_id: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Draw with this run's adapter.")] = None,
     step: Annotated[
         int | None, typer.Option(help="Which save of the run; the recommended one, or else the last.")
@@ -56,9 +60,13 @@ def generate(
     ] = None,
     control: Annotated[
         str | None,
-        typer.Option(help="ControlNet for --map: embedded, controlnet-seg (downloaded) or a folder; the base's own."),
+        typer.Option(
+            help="ControlNet for --map: embedded, controlnet-seg (downloaded), a folder; else the run's, or the base's."
+        ),
     ] = None,
-    control_scale: Annotated[float, typer.Option(min=0, max=2, help="How hard a picture is held to its map.")] = 1.0,
+    control_scale: Annotated[
+        float | None, typer.Option(min=0, max=2, help="How hard a picture is held to its map; as the run was, or 1.")
+    ] = None,
     numbers: Numbers = None,
     shared: Shared = None,
     nearest: Nearest = False,
@@ -68,12 +76,18 @@ def generate(
 ) -> None:
     """Draw pictures. They are PNGs that carry their prompt, seed and settings."""
     sampling = {"steps": steps, "guidance": guidance, "negative": negative, "sampler": sampler}
+    labels = read_map(map_file, answers(numbers, shared, nearest)) if map_file else None
+    if not prompts:
+        if labels is None:
+            raise BadInput("No prompt was given.", "Say what to draw, or give a --map.", "prompt")
+        prompts = [steered.caption_of(labels)]
     for prompt in prompts:  # the same limits as on the page
         parse_request({"prompt": prompt, "seed": seed, "strength": strength, "size": size, **sampling})
     source, more = _sources(data, run_id, step, adapter_ref, also or [])
     prompts = _filled(prompts, source)
     seeds = list(range(seed, seed + count))
-    labels = read_map(map_file, answers(numbers, shared, nearest)) if map_file else None
+    if labels is None and source and source.run and source.run.spec.follows_maps:
+        words_for_notes(["This run was taught with maps; without --map only its adapter is drawn with."])
     room.check(out, room.pictures_bytes(len(prompts) * count, size or USUAL_PX), "this drawing")
     with on_device(data, f"delora generate: drawing {len(prompts) * count} pictures"):
         base, adapter = _attached(data, base_ref, source, more, other_base)
@@ -88,7 +102,7 @@ def generate(
 
                 images, map_facts = sample.generate(base, prompts, seeds, **options, size=size), {}
             else:
-                steering, map_facts = _steering(base, control, control_scale, data)
+                steering, map_facts = steered.steering(base, source, control, control_scale, data)
                 images = _from_map(base, steering, labels, size, prompts, seeds, options)
                 map_facts["map"] = map_file.name
     settings = {**sampling, **map_facts, **(source.facts_on(base.ref) if source else {})}
@@ -130,17 +144,6 @@ def _attached(
     for i, (other, share) in enumerate(more):
         other.attach(base, f"also-{i}", other_base=other_base).strength = share
     return base, adapter
-
-
-def _steering(base, control: str | None, scale: float, data: Path) -> tuple:
-    """How the map steers, and what is told of it with each picture."""
-    from training.base import controlnet
-    from training.maps.steering.protocols import FrozenControlNet
-
-    ref = control or (controlnet.EMBEDDED if base.capabilities.embedded else controlnet.DOWNLOADED)
-    net = controlnet.load(ref, base, data)
-    facts = {"control": net.name, "control_fingerprint": net.fingerprint, "control_scale": scale}
-    return FrozenControlNet(net.module, scale), facts
 
 
 def _from_map(base, steering, labels, size: int | None, prompts: list[str], seeds: list[int], options: dict) -> list:

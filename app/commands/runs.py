@@ -10,8 +10,10 @@ import typer
 from app.commands.common import Data, Json, answer, command, default_data, table
 from app.computer import damaged, remove
 from app.work import outcome
-from evaluation.figures import FIGURES, LIKENESS
+from evaluation import tasks
+from evaluation.figures import FIGURES
 from evaluation.scorebook import brief
+from evaluation.tasks.subject import percent
 from training import room
 from training.errors import StudioError
 from training.runs import rundir
@@ -31,10 +33,12 @@ def list_runs(data: Data = default_data(), as_json: Json = False) -> None:
         except StudioError:
             if found := damaged.look(run):
                 broken.append(found)
-    headings = ["id", "name", "state", "step", "method", "base", *(figure.name.lower() for figure in FIGURES)]
+    figures = {figure.key: figure.name.lower() for figure in FIGURES}
+    figures |= {"miou": "mIoU"} if any(r["miou"] is not None for r in runs) else {}
+    headings = ["id", "name", "state", "step", "method", "base", *figures.values()]
     rows = [
         [r["id"], r["name"], r["state"], f"{r['step']}/{r['steps']}", r["method"], r["base"]]
-        + [percent(r[figure.key]) for figure in FIGURES]
+        + [percent(r[key]) for key in figures]
         for r in runs
     ]
     lines = [table(headings, rows)] if rows else []
@@ -160,18 +164,13 @@ def exports(run: rundir.Run) -> list[Path]:
     return [path for path in found if path.suffix != ".json" and not path.is_symlink()]
 
 
-def percent(value: float | None) -> str:
-    """A percent for a table, `-` where there is none."""
-    return "-" if value is None else f"{value:.0f} %"
-
-
 def _words(run: rundir.Run, document: dict) -> str:
     state, spec = outcome.seen(run), run.spec
     when = datetime.fromtimestamp(state.updated).strftime("%Y-%m-%d %H:%M")
     lines = [
         f"{run.name} ({run.id})",
         f"{state.name}, step {state.step} of {spec.steps}, {when}. {state.message} {state.remedy}".rstrip(),
-        f"{spec.adapter.method} on {spec.base}; write '{spec.subject}' in prompts.",
+        f"{spec.adapter.method} on {spec.base}{_call_words(spec)}",
         f"Folder: {run.path}",
     ]
     lines += [f"Cannot be read: {fault}" for fault in document["faults"]]
@@ -180,28 +179,24 @@ def _words(run: rundir.Run, document: dict) -> str:
     if document["older_judges"]:
         lines += ["", f"Its scores were made by older judges. Make them again: delora score {run.id}"]
     elif scores := document["scores"]:
-        lines += ["", score_table(scores), "", *advice_words(scores)]
+        lines += ["", score_table(run, scores), "", *advice_words(scores)]
         lines += [scores["note"]] if scores["note"] else []
     if document["files"]:
         lines += ["", "Exports:", *(f"  {path}" for path in document["files"])]
     return "\n".join(lines)
 
 
-def score_table(scores: dict) -> str:
+def _call_words(spec) -> str:
+    """How what was taught is called."""
+    return f"; write '{spec.subject}' in prompts." if spec.subject else f"; {spec.task}."
+
+
+def score_table(run: rundir.Run, scores: dict) -> str:
     """The scores of a run, as a table for the terminal."""
-    rows = [["base", *_figures(scores["base"])], *([step, *_figures(save)] for step, save in scores["saves"].items())]
-    if real := scores["real"]:
-        whole = percent(None if scores["base"]["figures"][LIKENESS.key] is None else 100.0)
-        rows.append(["your pictures", whole, "", "", f"{real['dino']:.3f}", f"{real['clip_i']:.3f}", ""])
-    return table(["save", *(figure.name.lower() for figure in FIGURES), "DINO", "CLIP-I", "CLIP-T"], rows)
+    return table(*tasks.of(run.spec).table(scores))
 
 
 def advice_words(scores: dict) -> list[str]:
     """The sentences of a run's recommendation, what has collapsed first."""
     advice = scores["recommendation"]
     return [text for text in (advice["warning"], advice["reason"]) if text]
-
-
-def _figures(save: dict) -> list[str]:
-    told = [percent(save["figures"][figure.key]) for figure in FIGURES]
-    return told + [f"{save[key]:.3f}" for key in ("dino", "clip_i", "clip_t")]

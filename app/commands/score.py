@@ -35,10 +35,15 @@ def score(
     clip: Annotated[
         str | None, typer.Option(help="embedded, a folder, or openai/clip-vit-base-patch32 if downloaded.")
     ] = None,
+    segmentor: Annotated[
+        str | None, typer.Option(help="For runs of maps: embedded, segmentor if downloaded, or a folder.")
+    ] = None,
     data: Data = default_data(),
     as_json: Json = False,
 ) -> None:
     """Score likeness, prompt following and whether it is a clean picture, with the judges of your choice.
+
+    Of a run of maps: how well its pictures follow their maps (mIoU), with a segmentor.
 
     Give a run, or --adapter with --real and --class-word, or --pictures with --real.
     """
@@ -50,7 +55,8 @@ def score(
             document = score_folder(pictures, judge, fill(prompt, class_word), token)
         answer(as_json, document, document["words"])
         return
-    from evaluation.runscores import RunScorer, default_judges
+    from evaluation import tasks
+    from evaluation.runscores import default_judges
     from training.base import models
 
     if adapter is not None:
@@ -68,13 +74,20 @@ def score(
         return
     run = open_run(data, run_id)
     with on_device(data, f"{run.spec.name}: scoring"):
-        scorer = RunScorer(run, models.describe(run.spec.base, data).embedded, data, dino=dino, clip=clip)
+        task = tasks.of(run.spec)
+        judges = task.judged_by({"dino": dino, "clip": clip, "segmentor": segmentor})
+        scorer = task.scorer(run, models.describe(run.spec.base, data).embedded, data, **judges)
         if benchmark is None:
             scorer.update()
             document = run.scores()
-            words = "\n".join([score_table(document), "", *advice_words(document)])
+            words = "\n".join([score_table(run, document), "", *advice_words(document)])
         else:
             from app.adapters.benchmark import of_run
+
+            if not run.spec.subject:
+                raise BadInput(
+                    "--benchmark asks for prompts of a subject, and this run has none.", "Leave it out.", "benchmark"
+                )
 
             document, words = _benchmark(of_run(run, data, step), scorer.judge, benchmark, seeds, data, as_json)
     answer(as_json, document, words)

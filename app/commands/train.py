@@ -8,16 +8,32 @@ from typing import Annotated, Any, Literal
 import typer
 
 from app.commands.common import Bars, Data, Json, answer, command, default_data, words_for_notes
+from app.commands.maps import Nearest, Numbers, Shared, answers
 from app.commands.options import spec_parameters, spec_values
+from evaluation.tasks.task import Given
 from training.errors import BadInput, DiskFull, MissingModel, RunFailed, Stopped
 from training.runs.run import Run
 from training.runs.rundir import create, open_run
+from training.spec import USUAL
 
 OWN = {
     "pictures": Annotated[
         list[Path] | None,
-        typer.Argument(metavar="PICTURES...", help="4 to 8 pictures of your subject, or their folder."),
+        typer.Argument(
+            metavar="PICTURES...",
+            help="4 to 8 pictures of your subject, or their folder; for --task maps the folder (or zip) of the pairs.",
+        ),
     ],
+    "judged_by": Annotated[
+        Path | None,
+        typer.Option(
+            "--held-out", metavar="FOLDER", help="Pairs that judge the saves of --task maps; else some are split off."
+        ),
+    ],
+    "numbers": Numbers,
+    "shared": Shared,
+    "nearest": Nearest,
+    "sheet": Annotated[bool, typer.Option("--sheet", help="Also write a contact sheet into the run's folder.")],
     "effort": Annotated[
         Literal["quick", "balanced", "thorough"],
         typer.Option(help="Preset that every setting not given here comes from."),
@@ -36,6 +52,11 @@ OWN = {
 
 def train(
     pictures: list[Path] | None = None,
+    judged_by: Path | None = None,
+    numbers: str | None = None,
+    shared: str | None = None,
+    nearest: bool = False,
+    sheet: bool = False,
     effort: str = "balanced",
     resume: str | None = None,
     dino: str | None = None,
@@ -46,23 +67,27 @@ def train(
 ) -> None:
     """Train an adapter on your pictures: draws and scores at each save, recommends one, and exports it.
 
+    With --task maps it learns from pictures and their semantic maps to draw pictures that follow maps.
+
     Ctrl-C saves and stops; `delora train --resume RUN` goes on from there.
     """
     data = data or default_data()
     values = spec_values(options)
     _check_judges(data, dino=dino, clip=clip)
     if resume is not None:
-        if pictures or values:
+        if pictures or values or judged_by:
             raise BadInput("--resume goes on with a run as it is.", "Leave pictures and settings out.", field="resume")
         run, base = open_run(data, resume), None
         if run.state().name == "done":
             raise BadInput(f"Run {run.id} is done.", "To train longer, make a new run with --steps.", field="resume")
     else:
-        run, base = new_run(pictures or [], values, effort, data)
-    finish(run, base, as_json, dino=dino, clip=clip)
+        judges_of(values.get("task", USUAL), dino=dino, clip=clip)
+        given = Given(pictures or [], judged_by, values.get("held_out"), answers(numbers, shared, nearest))
+        run, base = new_run(given, values, effort, data)
+    finish(run, base, as_json, dino=dino, clip=clip, sheet=sheet)
 
 
-def new_run(pictures: list[Path], values: dict[str, Any], effort: str, data: Path) -> tuple[Run, Any]:
+def new_run(given: Given, values: dict[str, Any], effort: str, data: Path) -> tuple[Run, Any]:
     """Check everything, then make the run; returns it with its loaded base model.
 
     Nothing is written into the data folder before spec, pictures and base model are found good.
@@ -74,7 +99,6 @@ def new_run(pictures: list[Path], values: dict[str, Any], effort: str, data: Pat
     from evaluation import tasks
     from training import presets
     from training.base import models
-    from training.subject import intake
 
     ref = values.get("base", "embedded")
     caps = models.describe(ref, data)
@@ -82,16 +106,15 @@ def new_run(pictures: list[Path], values: dict[str, Any], effort: str, data: Pat
     spec = presets.make_spec("embedded" if caps.embedded else "sd", method, effort, **values)
     for words in disk.faults(data, spec, caps):
         raise DiskFull(words)
-    files = intake.expand(pictures)
-    size_px = spec.resolution or caps.size_px
+    task = tasks.of(spec)
     with tempfile.TemporaryDirectory() as beside:
-        cleaned = intake.prepare(files, Path(beside) / "dataset", size_px)
-        words_for_notes(intake.left_out(pictures) + _verdicts(files, size_px))
+        gathered = task.gather(given, spec, spec.resolution or caps.size_px, Path(beside))
+        words_for_notes(gathered.notes)
         from app.adapters.saves import open_base
 
         base = open_base(spec.base, data, spec.mixed_precision)
-        words_for_notes(tasks.of(spec).check(spec, base))
-        return create(data, spec, cleaned), base
+        words_for_notes(task.check(gathered.spec, base, data))
+        return create(data, gathered.spec, gathered.data), base
 
 
 def finish(
@@ -129,12 +152,11 @@ def finish(
     _raise_unless_done(run, code)
     document = {**result(run), "seconds": phase_seconds(run)}
     if sheet:
-        from evaluation.sheets import subject_sheet
+        from evaluation import tasks
 
-        name = f"{run.spec.adapter.method}, step {document['step']}"
         document["sheet"] = str(run.path / "sheet.png")
-        subject_sheet({name: (run, document["step"])}).save(document["sheet"])
-    answer(as_json, document, result_words(document))
+        tasks.of(run.spec).sheet(run, document["step"]).save(document["sheet"])
+    answer(as_json, document, result_words(document, run))
 
 
 def _raise_unless_done(run: Run, code: int) -> None:
@@ -167,37 +189,47 @@ def result(run: Run) -> dict:
         "recommendation": scores["recommendation"],
         "scores": _without_pictures(scores["saves"][str(step)]) if today else None,
         "base": _without_pictures(scores["base"]) if today else None,
-        "real": scores["real"],
+        "real": scores["real"] and _without_pictures(scores["real"]),
         "files": [{**file, "path": str(run.path / "adapter" / file["name"])} for file in record["files"]],
         "note": scores["note"],
     }
 
 
 def _without_pictures(scores: dict) -> dict:
-    return {key: value for key, value in scores.items() if key != "per_image"}
+    return {key: value for key, value in scores.items() if key not in ("per_image", "counts")}
 
 
-def result_words(document: dict) -> str:
+def result_words(document: dict, run: Run) -> str:
     """The end of a run in sentences."""
     from app.adapters.formats import main_file
     from app.commands.runs import advice_words
-    from evaluation.figures import in_words
+    from evaluation import tasks
 
-    file = main_file(document["files"])
+    task, file = tasks.of(run.spec), main_file(document["files"])
+    use, *then = task.use_words(run)
     if document["scores"] is None:
         lines = [f"Its scores were made by older judges. Make them again: delora score {document['run']}"]
     else:
         lines = advice_words(document)
-        lines += [f"Step {document['step']}: {in_words(document['scores']['figures'])}."]
+        lines += [f"Step {document['step']}: {task.save_words(document['scores'])}."]
     lines += [document["note"]] if document["note"] else []
     lines += [
         *([f"Pictures: {document['sheet']}"] if "sheet" in document else []),
         f"Adapter: {file['path']}",
-        f"{_checked(file['check'])}Write '{document['trigger']}' in the prompt.",
-        f"Try it: delora generate 'a {document['trigger']} in the snow' --run {document['run']}",
+        f"{_checked(file['check'])}{use}",
+        *then,
         "Time: " + ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in document["seconds"].items()),
     ]
     return "\n".join(lines)
+
+
+def judges_of(task: str, **judges: str | None) -> None:
+    """Raises BadInput for judges that runs of a task have no use for."""
+    from evaluation import tasks
+    from training.spec import kind_of
+
+    kind_of(task)
+    tasks.TASKS[task].judged_by(judges)
 
 
 def _check_judges(data: Path, **refs: str | None) -> None:
@@ -215,16 +247,6 @@ def _checked(check: dict | None) -> str:
         return ""
     words = "Loaded back by diffusers' own loader, it drew the same picture (largest difference"
     return f"{words} {check['picture_difference']:.0e}). "
-
-
-def _verdicts(files: list[Path], size_px: int) -> list[str]:
-    """What is worth knowing about pictures that can be used but are not good."""
-    from training.subject import intake
-
-    verdicts = intake.inspect_all(files, size_px)
-    words = [f"{file.name}: {v.words}" for file, v in zip(files, verdicts, strict=True) if v.kind != "good"]
-    warning = intake.background_warning(files)
-    return [*words, warning] if warning else words
 
 
 _keyword = inspect.Parameter.KEYWORD_ONLY

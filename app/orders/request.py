@@ -118,6 +118,9 @@ def _with_run(data: Path, request: DrawRequest) -> dict[str, Any]:
     run = run_by_id(data, request.run)
     step = saves.best_step(run) if request.step is None else request.step
     saves.check_step(run, step)
+    if PLACEHOLDER in request.prompt and not run.spec.subject:
+        words = f"The prompt holds {PLACEHOLDER}, and no words call what {run.name} was taught."
+        raise BadInput(words, "Write the words themselves.", "prompt")
     base = request.base if request.base and request.other_base else run.spec.base
     other = base != run.spec.base
     return {"step": step, "base": base, "other_base": other, "prompt": fill(request.prompt, run.spec.subject)}

@@ -6,7 +6,7 @@ interruption. Everything that it finds and makes is written into the run folder;
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,17 +41,16 @@ def run_job(
     lease: Lease | None = None,
     *,
     base=None,
-    dino: str | None = None,
-    clip: str | None = None,
     report: Callable[[JobProgress], None] | None = None,
+    **judges: str | None,
 ) -> str:
     """Do what is left to do of the run in folder `path`; returns the state it ended in.
 
     Args:
         lease: the device that the caller holds: after each save it is handed to whoever waits. None keeps it.
         base: its base model, if it is loaded already.
-        dino, clip: other judges than the default ones, see `evaluation.encoders.load`.
         report: called as the phases go on.
+        judges: other ones than the default, by the names in the task's `judges`.
 
     Raises:
         StudioError: the run cannot be trained (the state is then failed and says why), or another process holds it.
@@ -66,7 +65,7 @@ def run_job(
 
     try:
         with stop_on_signals(run):
-            return _Job(run, lease, base, report).go(dino, clip)
+            return _Job(run, lease, base, report).go(judges)
     except Superseded:
         raise
     except KeyboardInterrupt:  # asked twice: at once, without a save
@@ -119,7 +118,7 @@ class _Job:
         self.tell = report or (lambda progress: None)
         self.last_beat, self.phase = 0.0, ""
 
-    def go(self, dino: str | None, clip: str | None) -> str:
+    def go(self, judges: Mapping[str, str | None]) -> str:
         self.run.append_event({"kind": "attempt", "number": self.run.attempt})
         self.run.set_state("running")
         self._enter("prepare")
@@ -129,7 +128,7 @@ class _Job:
         self.base = self.base or open_base(self.spec.base, self.data, self.spec.mixed_precision)
         embedded = self.base.capabilities.embedded
         device = self.base.unet.device.type
-        self.scorer = self.task.scorer(self.run, embedded, self.data, dino=dino, clip=clip, device=device)
+        self.scorer = self.task.scorer(self.run, embedded, self.data, device=device, **self.task.judged_by(judges))
         self._enter("draw")
         self.task.draw_base(self.run, self.base, self.data, self._count)
         self._score()
@@ -147,7 +146,7 @@ class _Job:
     def _on_save(self, step: int, adapter) -> None:
         """Draw and score a save; pictures and scores that are there already stay. Then somebody else may draw."""
         self._enter("draw")
-        self.task.draw(self.run, self.base, adapter, step, self._count)
+        self.task.draw(self.run, self.base, adapter, step, self.data, self._count)
         self._score()
         self._hand_over()
         self._enter("train")

@@ -9,7 +9,9 @@ Pixels that are 255 in the truth take no part; 255 in a prediction is a wrong an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,6 +37,14 @@ def confusion(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     columns = np.minimum(predicted[known].astype(np.int64), CLASSES)
     flat = np.bincount(rows * (CLASSES + 1) + columns, minlength=CLASSES * (CLASSES + 1))
     return flat.reshape(CLASSES, CLASSES + 1)
+
+
+class Count(NamedTuple):
+    """One map's pixels. classes: class -> how many are right, are predicted, and are true."""
+
+    map: str
+    seed: int
+    classes: dict[int, tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -73,27 +83,35 @@ class Scores:
         return {**{name: getattr(self, name) for name in figures}, "classes": classes}
 
 
-class Agreement:
-    """Counts of many maps. matrix: their confusion together, (150, 151)."""
+class Areas:
+    """The pixels of each class in many maps, as much of their comparison as scores are made of."""
 
     def __init__(self):
-        self.matrix = np.zeros((CLASSES, CLASSES + 1), dtype=np.int64)
         self._areas: dict[tuple[str, int], np.ndarray] = {}  # (map, seed) -> (3, 150)
 
-    def add(self, name: str, predicted: np.ndarray, truth: np.ndarray, seed: int = 0) -> None:
-        """Count one prediction of the map `name`. seed: which of several pictures of that map it was made of.
+    def counts(self) -> list[Count]:
+        """Every map with its pixels of each class that it or its prediction has, as plain numbers."""
+        found = []
+        for (name, seed), areas in self._areas.items():
+            classes = np.flatnonzero(areas.any(0)).tolist()
+            found.append(Count(name, seed, {i: tuple(areas[:, i].tolist()) for i in classes}))
+        return found
 
-        Raises ValueError for labels of unlike shapes, or for one that was counted before.
-        """
-        if (name, seed) in self._areas:
-            raise ValueError(f"map {name}, seed {seed}, was counted before")
-        counts = confusion(predicted, truth)
-        self.matrix += counts
-        self._areas[name, seed] = np.stack([*_areas(counts)])
+    @classmethod
+    def of(cls, counts: Sequence[Count]) -> Areas:
+        """The reverse of `counts`. Raises ValueError for a map that comes twice."""
+        made = cls()
+        for name, seed, classes in counts:
+            if (name, seed) in made._areas:
+                raise ValueError(f"map {name}, seed {seed}, comes twice")
+            made._areas[name, seed] = areas = np.zeros((3, CLASSES), dtype=np.int64)
+            for i, pixels in classes.items():
+                areas[:, i] = pixels
+        return made
 
     def scores(self) -> Scores:
-        """The scores of all that was added. Raises BadInput where no pixel of it is labelled."""
-        both, guessed, true = _areas(self.matrix)
+        """The scores of all maps together. Raises BadInput where no pixel of them is labelled."""
+        both, guessed, true = sum(self._areas.values(), np.zeros((3, CLASSES), dtype=np.int64))
         if not true.any():
             raise BadInput("There is nothing to compare: no pixel of the true maps has a class.", "Give other maps.")
         union = guessed + true - both
@@ -113,7 +131,7 @@ class Agreement:
         drawn = _FIGURES[figure](_resampled(areas, _draws(len(areas), seed)))
         return tuple(np.percentile(drawn, INTERVAL).tolist())
 
-    def gain(self, other: Agreement, figure: str = "miou_present", seed: int = 0) -> tuple[float, float, float]:
+    def gain(self, other: Areas, figure: str = "miou_present", seed: int = 0) -> tuple[float, float, float]:
         """By how much a figure is above `other`'s, and the 95 % bootstrap interval of that, on the same maps.
 
         Raises ValueError where the two were not made of the same maps and seeds.
@@ -136,6 +154,25 @@ class Agreement:
         for (name, _), areas in self._areas.items():
             summed[name] += areas
         return np.stack(list(summed.values()))
+
+
+class Agreement(Areas):
+    """Counts of many maps, made one by one. matrix: their confusion together, (150, 151)."""
+
+    def __init__(self):
+        super().__init__()
+        self.matrix = np.zeros((CLASSES, CLASSES + 1), dtype=np.int64)
+
+    def add(self, name: str, predicted: np.ndarray, truth: np.ndarray, seed: int = 0) -> None:
+        """Count one prediction of the map `name`. seed: which of several pictures of that map it was made of.
+
+        Raises ValueError for labels of unlike shapes, or for one that was counted before.
+        """
+        if (name, seed) in self._areas:
+            raise ValueError(f"map {name}, seed {seed}, was counted before")
+        counts = confusion(predicted, truth)
+        self.matrix += counts
+        self._areas[name, seed] = np.stack([*_areas(counts)])
 
 
 def _areas(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -133,12 +133,21 @@ def load(ref: str, data: Path | None = None, device: str = "cpu") -> Segmentor:
         ) from error
 
 
+def check(ref: str, data: Path | None = None) -> None:
+    """Raises as `load` for what is not here or no segmentor, without reading its weights."""
+    segmentorfolder.inspect(_find(ref, data)[0])
+
+
 def _find(ref: str, data: Path | None) -> tuple[Path, str]:
     known = catalog.CATALOG[DOWNLOADED]
     if ref == EMBEDDED:
         path = assets.path("embedded", "segmentor")
         if not (path / "config.json").is_file():
-            raise MissingModel("The built-in segmentor is not in this installation.", "Install it again.", "segmentor")
+            raise MissingModel(
+                "The built-in segmentor is not in this installation.",
+                f"Name another one: a folder, or {known.name} after `delora models get {known.name}`.",
+                "segmentor",
+            )
         return path, EMBEDDED
     if ref in (known.name, known.repo):
         if data is not None and (folder := catalog.home(data, known.name)).is_dir():

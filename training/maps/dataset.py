@@ -13,6 +13,7 @@ from training.errors import BadInput
 from training.maps.intake import LIST
 
 TRAINING, HELD_OUT = "dataset", "held-out"  # folders of a run, as `intake.prepare` writes each
+JUDGE = {"validation", "val", "test", "testing", "held-out", "held_out", "heldout"}  # folders of pairs to judge by
 SHARE, MOST_HELD_OUT = 4, 64  # one pair in four, and no more than that
 RESTORE = "Put it back from a copy of the folder, or make a new run of the same pairs."
 T = TypeVar("T")
@@ -35,6 +36,11 @@ class _Row(BaseModel):
     file_name: str
     text: str
     picture: str
+
+
+def is_held_out(path: Path) -> bool:
+    """Whether a pair is one to judge by, from the folders that its picture lies in."""
+    return any(part.lower() in JUDGE for part in path.parts[:-1])
 
 
 def usual_held_out(count: int) -> int:

@@ -91,8 +91,7 @@ def save(
         "step": str(step),
         "base": spec.base,
         "base_fingerprint": base.fingerprint,
-        "trigger": spec.subject,
-        "instance_prompt": spec.instance_prompt,
+        **spec.facts,
         "spec": spec.model_dump_json(),
     }
     document = {

@@ -39,9 +39,12 @@ class _Figures(BaseModel):
 
 
 class _Save(BaseModel):
+    """headline: of runs of maps, the mIoU that is judged by, from 0 to 1."""
+
     model_config = ConfigDict(strict=True)
 
     figures: _Figures = _Figures()
+    headline: Figure | None = None
 
 
 class ScoreFile(BaseModel):
@@ -66,4 +69,6 @@ class ScoreFile(BaseModel):
     def figures(self) -> dict[str, float | None]:
         """Of the recommended save, by name, in percent; {} where none is recommended."""
         save = self.saves.get(str(self.advice.step))
-        return save.figures.model_dump() if save else {}
+        if save is None:
+            return {}
+        return {**save.figures.model_dump(), "miou": None if save.headline is None else 100 * save.headline}

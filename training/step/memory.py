@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import Module
 from torch.overrides import TorchFunctionMode
 
 import delora
@@ -55,6 +57,28 @@ class Plan:
         return asdict(self)
 
 
+class Beside(NamedTuple):
+    """What a step holds beside base model and adapter: a ControlNet, an encoder that learns with the adapter.
+
+    weights_bytes: of all of it. trainable: its numbers that learn. kept_bytes: what autograd keeps of it a picture.
+    """
+
+    weights_bytes: int = 0
+    trainable: int = 0
+    kept_bytes: int = 0
+
+
+NOTHING = Beside()
+
+
+def beside(frozen: Module | None = None, trained: Module | None = None, *shapes: tuple[int, ...]) -> Beside:
+    """The same of modules. shapes: of what goes into `trained`, one picture of it."""
+    parts = [p for module in (frozen, trained) if module is not None for p in module.parameters()]
+    learns = sum(p.numel() for p in trained.parameters()) if trained is not None else 0
+    kept = _kept_by(trained, shapes) if trained is not None else 0
+    return Beside(sum(p.numel() * p.element_size() for p in parts), learns, kept)
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What training is expected to hold at its peak, in GB (1e9 bytes)."""
@@ -69,7 +93,13 @@ class Estimate:
         return self.weights_gb + self.optimizer_gb + self.activations_gb + self.overhead_gb
 
 
-def estimate(base: BaseModel, spec: RunSpec, plan: Plan | None = None, dtype: torch.dtype | None = None) -> Estimate:
+def estimate(
+    base: BaseModel,
+    spec: RunSpec,
+    plan: Plan | None = None,
+    dtype: torch.dtype | None = None,
+    beside: Beside = NOTHING,
+) -> Estimate:
     """The memory that a run needs on the base model's device.
 
     The activations are counted, not guessed: one forward pass of the same UNet without data (torch's meta device) adds
@@ -92,30 +122,32 @@ def estimate(base: BaseModel, spec: RunSpec, plan: Plan | None = None, dtype: to
     )
     count = counted(plan.checkpointing)
     kept = count.kept_bytes + (RECOMPUTED * counted(False).kept_bytes if plan.checkpointing else 0)
-    weights = count.adapter_bytes + _held_bytes(base)
+    kept += plan.micro_batch * beside.kept_bytes
+    weights = count.adapter_bytes + _held_bytes(base) + beside.weights_bytes
+    trainable = count.trainable + beside.trainable
     overhead = OVERHEAD_GB.get(base.unet.device.type, OVERHEAD_GB["cpu"])
-    return Estimate(weights / GB, count.trainable * ADAM_BYTES / GB, MARGIN * kept / GB, overhead)
+    return Estimate(weights / GB, trainable * ADAM_BYTES / GB, MARGIN * kept / GB, overhead)
 
 
-def fitting(base: BaseModel, spec: RunSpec) -> tuple[Plan, str | None]:
+def fitting(base: BaseModel, spec: RunSpec, beside: Beside = NOTHING) -> tuple[Plan, str | None]:
     """The plan to start with: the spec's, or one step down where the estimate exceeds what is free.
 
     Returns the plan and a note for the person, None where the spec's own plan fits.
     """
     plan = Plan.of(spec)
-    free = available_gb(base.unet.device) + _held_bytes(base) / GB
-    needed = estimate(base, spec, plan).total_gb
+    free = available_gb(base.unet.device) + (_held_bytes(base) + beside.weights_bytes) / GB
+    needed = estimate(base, spec, plan, beside=beside).total_gb
     down = plan.smaller()
     if needed <= free or down is None:
         return plan, None
-    smaller = estimate(base, spec, down).total_gb
+    smaller = estimate(base, spec, down, beside=beside).total_gb
     return down, (
         f"About {needed:.1f} GB are needed and {free:.1f} are free, so training goes on with "
         f"{shortage.cut(**down.to_dict())}: {smaller:.1f} GB, about 30 % slower, the same result."
     )
 
 
-def need(base: BaseModel, spec: RunSpec, plan: Plan, *, ran_out: bool = False) -> Need:
+def need(base: BaseModel, spec: RunSpec, plan: Plan, beside: Beside = NOTHING, *, ran_out: bool = False) -> Need:
     """What training by `plan` needs and has, for state.json. ran_out: also estimate what the fix would need.
 
     To be called where activations are not held: what the process holds of them would not count as free.
@@ -124,14 +156,14 @@ def need(base: BaseModel, spec: RunSpec, plan: Plan, *, ran_out: bool = False) -
     fix, fixed = _fix(spec, plan, caps)
     return Need(
         device=device.type,
-        needed_gb=estimate(base, spec, plan).total_gb,
-        free_gb=available_gb(device) + _held_bytes(base) / GB,
+        needed_gb=estimate(base, spec, plan, beside=beside).total_gb,
+        free_gb=available_gb(device) + (_held_bytes(base) + beside.weights_bytes) / GB,
         total_gb=total_gb(device),
         micro_batch=plan.micro_batch,
         checkpointing=plan.checkpointing,
         size_px=spec.resolution or caps.size_px,
         fix=fix,
-        fix_gb=estimate(base, *fixed).total_gb if fix and ran_out else None,
+        fix_gb=estimate(base, *fixed, beside=beside).total_gb if fix and ran_out else None,
     )
 
 
@@ -232,7 +264,24 @@ def _counted(
     adapter = delora.attach(unet, config)
     if checkpointing:
         unet.enable_gradient_checkpointing()
-    weights = {t.untyped_storage()._cdata for t in (*unet.parameters(), *unet.buffers())}
+    latents = torch.empty(batch, unet.config.in_channels, size, size, device="meta", dtype=dtype)
+    text = torch.empty(batch, tokens, unet.config.cross_attention_dim, device="meta", dtype=dtype)
+    timestep = torch.empty(batch, device="meta", dtype=torch.long)
+    kept = _kept(unet, lambda: unet(latents, timestep, text, return_dict=False))
+    adapter_bytes = sum(t.numel() * t.element_size() for t in adapter.state_dict().values())
+    return _Count(kept, adapter_bytes, adapter.num_trainable)
+
+
+def _kept_by(module: Module, shapes: tuple[tuple[int, ...], ...]) -> int:
+    """The same of a module of its own, for one example of inputs of these shapes."""
+    module = copy.deepcopy(module).to("meta")
+    inputs = [torch.empty(1, *shape, device="meta", dtype=next(module.parameters()).dtype) for shape in shapes]
+    return _kept(module, lambda: module(*inputs))
+
+
+def _kept(module: Module, forward: Callable[[], object]) -> int:
+    """Bytes that autograd keeps of a forward pass on the meta device, the module's own weights not counted."""
+    weights = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
     kept: dict[int, Any] = {}
 
     def keep(t: Tensor) -> Tensor:
@@ -241,13 +290,9 @@ def _counted(
             kept[storage._cdata] = storage  # held, so that no later storage gets the same address
         return t
 
-    latents = torch.empty(batch, unet.config.in_channels, size, size, device="meta", dtype=dtype)
-    text = torch.empty(batch, tokens, unet.config.cross_attention_dim, device="meta", dtype=dtype)
-    timestep = torch.empty(batch, device="meta", dtype=torch.long)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t), _FusedAttention():
-        unet(latents, timestep, text, return_dict=False)
-    adapter_bytes = sum(t.numel() * t.element_size() for t in adapter.state_dict().values())
-    return _Count(sum(storage.nbytes() for storage in kept.values()), adapter_bytes, adapter.num_trainable)
+        forward()
+    return sum(storage.nbytes() for storage in kept.values())
 
 
 def _held_bytes(base: BaseModel) -> int:

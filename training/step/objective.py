@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from torch import Tensor, nn
 
 from training.step.draws import Draws
+from training.step.memory import Beside
 
 if TYPE_CHECKING:
     from training.base.models import BaseModel
@@ -26,11 +27,12 @@ class Objective(Protocol):
     """The loss of one run on one base model. Its data lies ready on the UNet's device.
 
     trained: what learns together with the adapter and is saved beside it, None where nothing does. rate: its learning
-    rate, 0.0 for nothing.
+    rate, 0.0 for nothing. beside: what a step holds for it beside base model and adapter.
     """
 
     trained: nn.Module | None
     rate: float
+    beside: Beside
 
     def draw(self, step: int, n: int) -> tuple[Draws, Draws | None]:
         """The draws of a step (from 0), of n examples, and of n more of a second kind where one takes part."""

@@ -17,6 +17,7 @@ from training.base import codec
 from training.errors import BadInput
 from training.step import draws
 from training.step.draws import Draws
+from training.step.memory import NOTHING
 from training.step.noise import TARGETS, Schedule
 from training.step.objective import Losses
 from training.subject import priors
@@ -50,7 +51,7 @@ class Example(NamedTuple):
 class DreamBooth:
     """The objective of one run on one base model: draws a step's batch and gives its loss."""
 
-    trained, rate = None, 0.0  # the adapter learns alone
+    trained, rate, beside = None, 0.0, NOTHING  # the adapter learns alone
 
     def __init__(self, base: BaseModel, spec: SubjectSpec, instance: Example, prior: Example | None):
         self.base, self.spec, self.instance, self.prior = base, spec, instance, prior

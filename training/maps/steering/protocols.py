@@ -21,8 +21,13 @@ WIDTHS = (16, 32, 96, 256)  # of the convolutions, where pictures are 8 times th
 
 
 class Steering(Protocol):
-    """A way to steer. trained, rate: what learns together with the adapter and how fast, None and 0.0 for nothing."""
+    """A way to steer.
 
+    frozen: what steers and stays as it is, None for nothing. trained, rate: what learns together with the adapter and
+    how fast, None and 0.0 for nothing.
+    """
+
+    frozen: nn.Module | None
     trained: nn.Module | None
     rate: float
 
@@ -36,7 +41,8 @@ class FrozenControlNet:
     trained, rate = None, 0.0
 
     def __init__(self, module: ControlNetModel, scale: float = 1.0):
-        self.module, self.scale = module, float(scale)  # diffusers refuses an int
+        self.module = self.frozen = module
+        self.scale = float(scale)  # diffusers refuses an int
 
     def predict(self, unet: UNet2DConditionModel, x: Tensor, t: Tensor, text: Tensor, picture: Tensor) -> Tensor:
         with torch.no_grad():  # what it adds does not depend on the adapter
@@ -58,6 +64,8 @@ class HintEncoder:
 
     rate: learning rate of the encoder; the paper's protocol has at most 1e-4.
     """
+
+    frozen = None
 
     def __init__(self, width: int, factor: int, scale: float = 1.0, rate: float = HINT_RATE):
         from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding

@@ -1,0 +1,55 @@
+"""How a map steers what is drawn: as the run was taught that is drawn with, or by a ControlNet of the base model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from app.adapters.sources import Source
+    from training.base.models import BaseModel
+    from training.maps.steering.protocols import Steering
+
+
+def steering(
+    base: BaseModel, source: Source | None, control: str | None, scale: float | None, data: Path
+) -> tuple[Steering, dict[str, Any]]:
+    """What brings maps to `base`, and what is told of it with each picture.
+
+    Args:
+        source: what is drawn with; a run of maps brings its own ControlNet or hint encoder, of its save.
+        control: another ControlNet than that. scale: another hold on the map than the run's, or 1.
+
+    Raises:
+        BadInput, MissingModel: the ControlNet is not here or does not fit, or the run has learned its own encoder.
+    """
+    from training.base import controlnet
+    from training.maps.steering import taking
+    from training.maps.steering.protocols import FrozenControlNet
+
+    spec = source.run.spec if source and source.run and source.run.spec.follows_maps else None
+    if spec and spec.protocol == "hint-encoder":
+        from evaluation.maps.drawn import steering_of
+
+        if control is not None:
+            raise BadInput("This run learned a hint encoder of its own.", "Leave --control out.", "control")
+        made = steering_of(source.run, base, source.step, data)
+        made.scale = spec.control_scale if scale is None else float(scale)
+        return made, {"control": "its hint encoder", "control_scale": made.scale}
+    usual = controlnet.EMBEDDED if base.capabilities.embedded else controlnet.DOWNLOADED
+    net = taking.frozen(base, control or (spec.controlnet if spec else usual), data)
+    scale = (spec.control_scale if spec else 1.0) if scale is None else float(scale)
+    facts = {"control": net.name, "control_fingerprint": net.fingerprint, "control_scale": scale}
+    return FrozenControlNet(net.module, scale), facts
+
+
+def caption_of(labels: np.ndarray) -> str:
+    """The caption of a map that is drawn without a prompt: its largest classes."""
+    from training.maps import IGNORED, captions, reading
+
+    counts = reading.count(labels)
+    return captions.from_classes({i: float(counts[i] / counts.sum()) for i in range(IGNORED) if counts[i]})

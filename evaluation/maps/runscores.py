@@ -1,0 +1,87 @@
+"""Scores the pictures that a run of maps has drawn, by segmenting them, and keeps its scores.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evaluation import scorebook
+from evaluation.maps import book as books
+from evaluation.maps import segmentor as segmentors
+from evaluation.maps.agreement import Agreement, Areas
+from evaluation.maps.book import MapBook
+from evaluation.pictures import read_pictures
+from evaluation.runscores import drawn_steps
+from training.errors import BadInput
+from training.maps import dataset, reading
+from training.runs.run import Run
+
+WEIGHED = ("fingerprint", "preprocessing")  # what makes two segmentors one judge, wherever they lie
+
+
+class MapScorer:
+    """The judge of one run of maps, with its held-out pairs.
+
+    Args:
+        segmentor: as in `evaluation.maps.segmentor.load`; None takes the one that scored the run before, or the spec's.
+
+    Raises:
+        MissingModel, BadInput: the segmentor is not here or none; the run's held-out pairs are gone.
+    """
+
+    def __init__(self, run: Run, data: Path, *, segmentor: str | None = None, device: str = "cpu"):
+        self.run, self.spec = run, run.spec
+        before = _readable(run)
+        self.ref = segmentor or (before.segmentor.get("ref") if before else None) or self.spec.segmentor
+        self.segmentor = segmentors.load(self.ref, data, device)
+        self.held = dataset.read(run.path, dataset.HELD_OUT)[: self.spec.held_out]
+        self.truth = [reading.labels_of(example.map) for example in self.held]
+
+    def update(self) -> MapBook:
+        """Score every drawn save that is not scored yet (step 0 first), and write scores.json."""
+        book = self._book()
+        for step in drawn_steps(self.run):
+            if step > 0 and step not in book.saves:
+                book = book.with_save(step, self._drawn(step))
+        self.run.write_scores(book.to_dict())
+        return book
+
+    def _book(self) -> MapBook:
+        """The run's book, or a new one where there is none, it cannot be read, or another judge made it."""
+        judge = {**self.segmentor.describe(), "ref": self.ref}
+        book = _readable(self.run)
+        if book is not None and all(book.segmentor.get(key) == judge[key] for key in WEIGHED):
+            return book
+        real = read_pictures([example.picture for example in self.held])
+        return MapBook(
+            segmentor=judge,
+            real=self._compared(real, seeds=1),
+            base=self._drawn(0),
+            protocol=self.spec.protocol,
+            seeds=self.spec.sample.seeds,
+            note=books.note(self.segmentor.name, len(self.held)),
+        )
+
+    def _drawn(self, step: int) -> Areas:
+        return self._compared(read_pictures(self.run.samples(step)), len(self.spec.sample.seeds))
+
+    def _compared(self, images: list, seeds: int) -> Areas:
+        """Pictures of each map, seed by seed, segmented and compared with it."""
+        if len(images) != seeds * len(self.held):
+            raise BadInput(
+                f"Run {self.run.id} has {len(images)} pictures where {seeds * len(self.held)} were drawn.",
+                "Put them back from a copy of the folder, or make a new run.",
+                "samples",
+            )
+        agreement = Agreement()
+        for i, labels in enumerate(self.segmentor.segment(images)):
+            number, seed = divmod(i, seeds)
+            agreement.add(f"{number:04d}", labels, self.truth[number], seed)
+        return agreement
+
+
+def _readable(run: Run) -> MapBook | None:
+    """The run's scores; damaged ones are made again from the pictures, and count as none."""
+    try:
+        return scorebook.read(run)
+    except BadInput:
+        return None

@@ -1,0 +1,81 @@
+"""Teaching pictures from semantic maps: pairs taken in, held-out maps drawn, and judged by a segmentor."""
+
+from evaluation.tasks.task import Task
+
+
+class Maps(Task):
+    """Pictures that follow maps (`training.maps`)."""
+
+    name = "maps"
+    judges = ("segmentor",)
+
+    def gather(self, given, spec, size_px, folder):
+        from evaluation.maps.gathering import gather
+
+        return gather(given, spec, size_px, folder)
+
+    def check(self, spec, base, data):
+        from evaluation.maps.gathering import check
+
+        return check(spec, base, data)
+
+    def take_in(self, run, base, data, watch):
+        from training.maps.steering import taking
+
+        return taking.take_in(run, base, data, watch)
+
+    def draw_base(self, run, base, data, progress=None):
+        from evaluation.maps import drawn
+
+        drawn.draw_base(run, base, data, progress)
+
+    def draw(self, run, base, adapter, step, data, progress=None):
+        from evaluation.maps import drawn
+
+        drawn.draw(run, base, adapter, step, data, progress)
+
+    def scorer(self, run, embedded, data, *, device="cpu", segmentor=None):
+        from evaluation.maps.runscores import MapScorer
+
+        return MapScorer(run, data, segmentor=segmentor, device=device)
+
+    def sheet(self, run, step):
+        from evaluation.maps.sheet import sheet
+        from evaluation.runscores import drawn_steps
+
+        return sheet({f"step {drawn}": (run, drawn) for drawn in drawn_steps(run) if drawn})
+
+    def report(self, run, book):
+        from evaluation.maps import report
+        from evaluation.report import plots
+
+        best = book.recommend().step if book else None
+        drawn = plots(run, report.figure_plots(book, best) if book else [])
+        return [report.film_strip(run, best), drawn, report.table(book) if book else ""]
+
+    def table(self, scores):
+        rows = [["base", *_cells(scores["base"])], *([step, *_cells(save)] for step, save in scores["saves"].items())]
+        rows.append(["real pictures", *_cells(scores["real"])])
+        name = "mIoU (classes present)" if scores["figure"] == "miou_present" else "mIoU"
+        return ["save", name, "95 % interval", "over the base", "pixel accuracy"], rows
+
+    def save_words(self, save):
+        gain = f", {100 * save['gain'][0]:+.1f} points over the base" if "gain" in save else ""
+        accuracy = f"pixel accuracy {100 * save['pixel_accuracy']:.1f} %"
+        return f"mIoU {100 * save['headline']:.1f} %{gain}, {accuracy}"
+
+    def use_words(self, run):
+        return [
+            "It belongs to maps: draw with one.",
+            f"Try it: delora generate 'a photo' --run {run.id} --map {run.path / 'held-out' / '0000.map.png'}",
+        ]
+
+
+def _cells(told: dict) -> list[str]:
+    gain, (low, high) = told.get("gain"), told["interval"]
+    return [
+        f"{100 * told['headline']:.1f} %",
+        f"{100 * low:.1f} to {100 * high:.1f}",
+        f"{100 * gain[0]:+.1f} ({100 * gain[1]:+.1f} to {100 * gain[2]:+.1f})" if gain else "",
+        f"{100 * told['pixel_accuracy']:.1f} %",
+    ]
