@@ -129,6 +129,7 @@ def _faults(data: Path, draft: Draft) -> list[Problem]:
     found += [*content(draft).faults(draft), *map(problem_of, wrong)]
     if spec and caps:
         found += [problem_of(fault) for fault in fitting.faults(spec, caps, gpu=gpu_count() > 0)]
+        found += [problem_of(fault) for fault in content(draft).misfits(data, spec, caps)]
         found += [Problem("parent", words) for words in _parent_faults(data, spec)]
         found += [Problem("disk", words) for words in disk.faults(data, spec, caps)]
     return found

@@ -10,6 +10,8 @@ from typing import Any
 from app.drafts.problem import Problem
 from app.drafts.store import Draft
 from training.base.capabilities import Capabilities
+from training.errors import StudioError
+from training.spec import RunSpec
 
 
 class Content(ABC):
@@ -22,6 +24,10 @@ class Content(ABC):
     @abstractmethod
     def faults(self, draft: Draft) -> list[Problem]:
         """What cannot be as it is."""
+
+    @abstractmethod
+    def misfits(self, data: Path, spec: RunSpec, caps: Capabilities) -> list[StudioError]:
+        """What a run of this spec needs beside its base model and lacks, each with its field."""
 
     @abstractmethod
     def warnings(self, draft: Draft, caps: Capabilities | None) -> list[Problem]:

@@ -6,6 +6,9 @@ from app import words
 from app.drafts import pairs
 from app.drafts.content import Content, no_name
 from app.drafts.problem import Problem
+from evaluation.maps import segmentor
+from training.base import controlnet, models
+from training.errors import BadInput, MissingModel
 from training.maps import dataset, intake
 
 FEW = 8  # pairs; with fewer a map's classes are hardly met twice
@@ -32,6 +35,20 @@ class Maps(Content):
         open_ = len(pairs.asks_numbers(draft.seen))
         told = f"Say what the numbers of {words.counted(open_, 'grey map')} mean."
         return [Problem("pairs", told)] if open_ else []
+
+    def misfits(self, data, spec, caps):
+        looks = {"segmentor": lambda: segmentor.check(spec.segmentor, data)}
+        if spec.protocol == "frozen-controlnet":
+            unet = models.configs(spec.base, data)["unet"]
+            looks["controlnet"] = lambda: controlnet.inspect(spec.controlnet, unet, caps.vae_factor, data)
+        found = []
+        for field, look in looks.items():
+            try:
+                look()
+            except (BadInput, MissingModel) as error:
+                error.field = field
+                found.append(error)
+        return found
 
     def warnings(self, draft, caps):
         seen, found = draft.seen, []

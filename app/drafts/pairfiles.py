@@ -20,11 +20,10 @@ from app import ownfolders
 from app.drafts.pairs import PARTS, Part
 from app.drafts.pictures import FAST, shown_name
 from training.errors import BadInput, from_os_error
-from training.maps import archive, pairs, reading
+from training.maps import archive, dataset, pairs, reading
 from training.subject import pictures
 from training.subject.pictures import LARGEST_FILE_MB
 
-HELD_OUT = {"validation", "val", "test", "testing", "held-out", "held_out", "heldout"}
 KINDS = "pictures, maps, captions (.txt, metadata.jsonl) and zips of them"
 # What a picture file may say about itself without telling anything about a person or a place.
 HARMLESS = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "progressive", "progression", "gamma", "srgb"}
@@ -79,7 +78,8 @@ def _is_map(file: Path) -> bool:
 
 
 def part_of(place: Path, part: Part) -> Part:
-    return "held-out" if HELD_OUT & {name.lower() for name in place.parts[:-1]} else part
+    """Where a file belongs: what its folders say is to judge by is held out."""
+    return "held-out" if dataset.is_held_out(place) else part
 
 
 def _put(file: Path, folder: Path, target: Path) -> None:

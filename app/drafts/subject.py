@@ -36,6 +36,9 @@ class Subject(Content):
     def faults(self, draft):
         return []
 
+    def misfits(self, data, spec, caps):
+        return []
+
     def warnings(self, draft, caps):
         found = [Problem("pictures", draft.background)] if draft.background else []
         word = draft.class_word.strip()

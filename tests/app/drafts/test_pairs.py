@@ -12,6 +12,8 @@ from PIL import Image
 
 import assets
 from app.drafts import begin, draft, pairing, pairs
+from evaluation.maps import segmentor
+from training.base import controlnet
 from training.errors import BadInput
 from training.maps import colours, dataset, writing
 
@@ -27,6 +29,13 @@ def dropped(tmp_path):
     folder = tmp_path / "dropped"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    """Every segmentor and ControlNet that is named counts as here."""
+    monkeypatch.setattr(segmentor, "check", lambda ref, data=None: None)
+    monkeypatch.setattr(controlnet, "inspect", lambda *args: None)
 
 
 def pair(folder, name="beach", palette=True, seed=0):
@@ -211,7 +220,7 @@ def test_too_many_files_are_left_out_with_a_word(mine, dropped, monkeypatch):
     shutil.rmtree(dropped)
 
 
-def test_start_makes_a_run_of_the_pairs_and_run_again_gives_them_back(mine, dropped, tmp_path):
+def test_start_makes_a_run_of_the_pairs_and_run_again_gives_them_back(judge, mine, dropped, tmp_path):
     for i in range(8):
         mine, _ = drop(mine, pair(dropped, f"scene {i}", seed=i))
     mine = draft.save(mine, task="maps", name="Beaches", effort="quick", settings={"protocol": "hint-encoder"})
@@ -232,7 +241,7 @@ def test_start_makes_a_run_of_the_pairs_and_run_again_gives_them_back(mine, drop
     assert begin.spec_of(data, again) == run.spec.model_copy(update={"parent": run.id})
 
 
-def test_what_a_draft_of_pairs_lacks_is_said(mine, dropped, tmp_path):
+def test_what_a_draft_of_pairs_lacks_is_said(judge, mine, dropped, tmp_path):
     def told(now):
         return [(problem.field, problem.words) for problem in begin.problems(tmp_path / "data", now)]
 
@@ -246,3 +255,15 @@ def test_what_a_draft_of_pairs_lacks_is_said(mine, dropped, tmp_path):
     assert [field for field, _ in told(mine)] == ["held_out"] and "judged" in told(mine)[0][1]
     assert [field for field, _ in told(draft.save(mine, settings={"held_out": "one"}))] == ["held_out"]
     assert [field for field, _ in told(draft.save(mine, settings={"held_out": "1"}))] == ["pairs"]
+
+
+def test_a_model_that_is_not_here_is_told_at_its_field(mine, dropped, tmp_path):
+    for i in range(8):
+        mine, _ = drop(mine, pair(dropped, f"scene {i}", seed=i))
+    unknown = {"segmentor": "/nowhere/judge", "controlnet": "/nowhere/net"}
+    mine = draft.save(mine, task="maps", name="Beaches", settings=unknown)
+    told = {problem.field: problem.words for problem in begin.problems(tmp_path / "data", mine)}
+    assert told.keys() == {"segmentor", "controlnet"}
+    assert "There is no segmentor '/nowhere/judge'" in told["segmentor"] and "ControlNet" in told["controlnet"]
+    hint = draft.save(mine, settings={"protocol": "hint-encoder"})
+    assert [problem.field for problem in begin.problems(tmp_path / "data", hint)] == ["segmentor"]
