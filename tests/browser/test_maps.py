@@ -2,12 +2,14 @@
 
 import mapfiles
 import pytest
+import tinymaps
 import walks
 from appprocess import App
 from playwright.sync_api import expect
 
 from app.drafts import draft
 from training.maps import writing
+from training.runs.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,46 @@ def test_each_faulty_map_gets_its_message_and_what_is_open_is_asked_once(app, pa
     page.get_by_role("button", name="Ask again").first.click()
     expect(grey).to_be_visible()
     assert page.errors == []
+
+
+def test_pairs_are_trained_on_and_watched(app, page, tmp_path, tiny_base, tiny_folder):
+    models = tinymaps.models(tmp_path, tiny_base)
+    (tmp_path / "files").mkdir()
+    drop(page, app.url, write_pairs(tmp_path / "files"))
+    expect(page.locator(".ds-pair-item")).to_have_count(4)
+    walks.field(page, "name").fill("Beaches")
+    base = walks.field(page, "base")
+    base.fill(str(tiny_folder))
+    base.press("Enter")
+    expect(page.locator("#ds-summary")).to_contain_text(f"on {tiny_folder.name}")
+    page.get_by_role("button", name="All settings").click()
+    expect(walks.field(page, "class_word")).to_be_hidden()
+    expect(walks.field(page, "token")).to_be_hidden()
+    expect(walks.field(page, "class_pictures")).to_be_hidden()
+    small = {"steps": "4", "save_every": "2", "batch_size": "2", "sample.steps": "2", "adapter.rank": "4", **models}
+    for setting, text in small.items():
+        walks.field(page, setting).fill(text)
+    page.keyboard.press("Tab")
+    run_id = walks.press_start(page)
+    run = Run(app.data / "runs" / run_id)
+    assert (run.spec.task, run.spec.held_out, run.spec.controlnet) == ("maps", 1, models["controlnet"])
+    walks.until_state(page, "Done")
+    film = page.locator(".ds-film").first
+    columns = [name.split("\n")[0] for name in film.locator("thead th[scope=col]").all_inner_texts()]
+    assert columns == ["Map", "Real picture", "No adapter", "Step 2", "Step 4"]
+    assert all(walks.loaded(page, ".ds-film img")) and film.locator("img").count() == 5
+    for title in ("mIoU, classes present", "Pixel accuracy", "Distance from the base model"):
+        expect(page.locator("svg", has_text=title).first).to_be_visible()
+    expect(page.get_by_text("real pictures (ceiling)").first).to_be_visible()
+    expect(page.get_by_text("protocol: frozen ControlNet")).to_be_visible()
+    expect(page.locator("#ds-scores")).to_be_visible()
+    assert walks.serious(page) == []
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.goto(f"{app.url}/runs")
+    expect(page.locator(".ds-run-card")).to_contain_text("Pictures from maps.")
+    page.get_by_role("button", name="Delete Beaches").wait_for()
+    assert walks.serious(page) == [] and page.errors == [] and walks.foreign(page) == []
 
 
 def test_the_sample_set_asks_before_it_replaces_what_is_there(app, page, tmp_path):
