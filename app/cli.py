@@ -6,7 +6,7 @@ Nothing heavy is imported before a command needs it: `delora --help` answers at 
 import typer
 
 from app.commands import app as studio
-from app.commands import demo, doctor, export, generate, imports, maps, models, runs, score, train, worker
+from app.commands import demo, doctor, export, generate, imports, maps, models, runs, score, study, train, worker
 from app.commands.common import EXIT_CODES
 
 cli = typer.Typer(
@@ -32,6 +32,7 @@ for name, function in (
 cli.add_typer(runs.app, name="runs", epilog=EXIT_CODES)
 cli.add_typer(models.app, name="models", epilog=EXIT_CODES)
 cli.add_typer(maps.app, name="maps", epilog=EXIT_CODES)
+cli.add_typer(study.app, name="study", epilog=EXIT_CODES)
 
 
 def main() -> None:

@@ -132,7 +132,8 @@ def let_through(found: Sequence[Judged], without: Figure) -> list[str]:
 
 def study(out: Path, names: Sequence[str], threads: int | None) -> tuple[list[Judged], list[dict], dict]:
     """Trains, draws and judges: the sets of all subjects, rising damage of each, and of the first by unlearnt kinds."""
-    from evaluation.subject_table import Study, finish
+    from evaluation.study import finish
+    from evaluation.subject_table import Study
     from training.base import models
 
     preset = Study(out, "embedded", ("delora",), "quick", {"threads": threads})

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from evaluation import samplesubjects
 from evaluation.figures import FIGURES
-from evaluation.subject_table import Study, finish
+from evaluation.study import finish
+from evaluation.subject_table import Study
 from training.atomic import write_text
 from training.base import models
 

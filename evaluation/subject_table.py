@@ -14,15 +14,14 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation import samplesubjects, tasks
+from evaluation import samplesubjects
 from evaluation.figures import FIGURES, LIKENESS
 from evaluation.samplesubjects import SampleSubject
 from evaluation.sheets import subject_sheet
-from evaluation.tasks.task import Scorer
-from training import loop, presets
+from evaluation.study import Runs, finish
+from training import presets
 from training.atomic import write_text
 from training.base import models
-from training.errors import RunFailed, Stopped
 from training.runs import rundir
 from training.runs.run import Run
 from training.subject import intake
@@ -53,17 +52,12 @@ class Study:
     @property
     def data(self) -> Path:
         """The study's own data folder."""
-        return self.folder / "data"
+        return Runs(self.folder).data
 
     def run_of(self, subject: SampleSubject, method: str) -> Run:
         """The run of a subject with a method; made, and noted down, if there is none yet."""
-        path = self.folder / "runs.json"
-        known = json.loads(path.read_text("utf-8")) if path.is_file() else {}
         key = "/".join(filter(None, (subject.name, method, self.label)))
-        if key not in known:
-            known[key] = self._new_run(subject, method).id
-            write_text(path, json.dumps(known, indent=2) + "\n")
-        return rundir.open_run(self.data, known[key])
+        return Runs(self.folder).get(key, lambda: self._new_run(subject, method))
 
     def _new_run(self, subject: SampleSubject, method: str) -> Run:
         caps = models.describe(self.base, self.data)
@@ -82,34 +76,17 @@ class Study:
         return rundir.create(self.data, spec, sorted(cleaned.glob("*.png")))
 
 
-def finish(run: Run, base, data: Path) -> Scorer:
-    """Train, draw and score what is left of a run. Raises Stopped or RunFailed where it does not reach its end."""
-    task = tasks.of(run.spec)
-    scorer = task.scorer(run, base.capabilities.embedded, data)
-    task.draw_base(run, base, data)
-    if run.state().name != "done":
+def measure(study: Study, subject: SampleSubject, base, models_from: Path | None = None) -> dict:
+    """One subject's entry of the table; also writes its contact sheet.
 
-        def on_save(step: int, adapter) -> None:
-            task.draw(run, base, adapter, step, data)
-
-        outcome = loop.train(run, base, task.take_in, on_save=on_save, data=data)
-        if outcome == "stopped":
-            raise Stopped("The study was stopped.", "Start it again with the same --out to go on.")
-        if outcome != "done":
-            raise RunFailed(f"Run {run.id}: {run.state().message}", run.state().remedy)
-        run.set_state("done", phase="", pid=None, pid_started=None)
-    scorer.update()
-    return scorer
-
-
-def measure(study: Study, subject: SampleSubject, base) -> dict:
-    """One subject's entry of the table; also writes its contact sheet."""
+    models_from: the data folder of the judges, None for the study's own.
+    """
     entry: dict = {"subject": subject.name, "class_word": subject.class_word, "methods": {}}
     entry["places"] = list(samplesubjects.unseen_places(subject))
     saves = {}
     for method in study.methods:
         run = study.run_of(subject, method)
-        finish(run, base, study.data)
+        finish(run, base, models_from or study.data)
         scores, step = run.scores(), run.spec.steps
         saves[method] = (run, step)
         entry["methods"][method] = {**_figures(scores["saves"][str(step)]), "run": run.id}
