@@ -136,7 +136,7 @@ def test_pairs_are_trained_on_and_watched(app, page, tmp_path, tiny_base, tiny_f
     for title in ("mIoU, classes present", "Pixel accuracy", "Distance from the base model"):
         expect(page.locator("svg", has_text=title).first).to_be_visible()
     expect(page.get_by_text("real pictures (ceiling)").first).to_be_visible()
-    expect(page.get_by_text("protocol: frozen ControlNet")).to_be_visible()
+    expect(page.locator(".ds-facts")).to_contain_text("protocol: frozen ControlNet")
     expect(page.locator("#ds-scores")).to_be_visible()
     assert walks.serious(page) == []
     page.set_viewport_size({"width": 390, "height": 900})

@@ -166,9 +166,9 @@ def _pairs(form: Form) -> None:
             return form.follow(pairing.remove(now, event.part, names))
         return form.follow(pairing.caption(now, event.part, names[0], event.value))
 
-    place.upload.upload(into("training"), place.upload, [place.upload, place.refused, *form.following], **QUIET)
-    held = [place.upload_held, place.refused, *form.following]
-    place.upload_held.upload(into("held-out"), place.upload_held, held, **QUIET)
+    for drop, where in ((place.upload, "training"), (place.upload_held, "held-out")):
+        seen = {**QUIET, "show_progress": "minimal", "show_progress_on": drop}  # hundreds take a while
+        drop.upload(into(where), drop, [drop, place.refused, *form.following], **seen)
     place.questions.click(answered, None, form.following, **QUIET)
     place.shelf.click(changed, None, form.following, **QUIET)
 
