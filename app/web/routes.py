@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import re
 import stat
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse
 
 from app.web.studio import Studio, user_of
-from training.errors import BadInput
-from training.maps import dataset
 
 RUN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}"
 PICTURE = re.compile(r"[0-9a-z-]{1,40}\.png")
@@ -44,63 +41,30 @@ def routes(studio: Studio) -> APIRouter:
 
     @router.get("/picture/{run}/dataset/{file}")
     def subject(run: str, file: str) -> FileResponse:
-        return _png(data, data / "runs" / _id(run) / "dataset", file)
-
-    @router.get("/picture/{run}/held-out/{file}")
-    def held_out(run: str, file: str) -> FileResponse:
-        return _png(data, data / "runs" / _id(run) / dataset.HELD_OUT, file)
-
-    @router.get("/map/{run}/{file}")
-    def held_map(run: str, file: str) -> Response:
-        from training.maps import reading, writing
-
-        if not PICTURE.fullmatch(file):
-            raise HTTPException(404)
-        found = _regular(data, (data / "runs" / _id(run) / dataset.HELD_OUT / file).with_suffix(".map.png"))
-        try:
-            painted = writing.encode(reading.labels_of(found), "palette")
-        except BadInput as error:
-            raise HTTPException(404) from error
-        return Response(painted, media_type="image/png", headers=FOREVER)
+        return png(data, data / "runs" / run_id(run) / "dataset", file)
 
     @router.get("/picture/{run}/{step}/{file}")
     def sample(run: str, step: str, file: str) -> FileResponse:
         if not re.fullmatch(r"step-\d{6,}", step):
             raise HTTPException(404)
-        return _png(data, data / "runs" / _id(run) / "samples" / step, file)
+        return png(data, data / "runs" / run_id(run) / "samples" / step, file)
 
     @router.get("/drawing/{drawing}/{file}")
     def drawing(drawing: str, file: str) -> FileResponse:
-        return _png(data, data / "drawings" / _id(drawing), file)
+        return png(data, data / "drawings" / run_id(drawing), file)
 
     @router.get("/draft/{file}")
     def draft(request: Request, file: str) -> FileResponse:
         from app.drafts import draft as drafts
 
-        return _png(data, drafts.thumbnails_folder(data, user_of(request)), file, AGAIN)
-
-    @router.get("/pair/{part}/{place}/{version}.png")
-    def pair(request: Request, part: str, place: int, version: str, grey: str = "") -> Response:
-        from app.drafts import draft as drafts
-        from app.drafts import overlay
-        from app.web.parts import pairs
-
-        now = drafts.load(data, user_of(request))
-        found = dict(now.seen.parts).get(part)
-        if found is None or not 0 <= place < len(found.pairs):
-            raise HTTPException(404)
-        answers = now.pairs.answers
-        answers = replace(answers, grey=grey) if grey in ("0-150", "0-149") else answers
-        # A page that is about to be shown anew may still ask for what it showed before.
-        headers = FOREVER if version == pairs.version(now) else {"Cache-Control": "no-store"}
-        return Response(overlay.draw(found.pairs[place], answers), media_type="image/png", headers=headers)
+        return png(data, drafts.thumbnails_folder(data, user_of(request)), file, AGAIN)
 
     @router.get("/file/{run}/{name}")
     def download(run: str, name: str) -> FileResponse:
         from app.adapters.exporting import finished_files
         from training.runs.run import Run
 
-        for path in finished_files(Run(data / "runs" / _id(run))):
+        for path in finished_files(Run(data / "runs" / run_id(run))):
             if path.name == name:
                 return _file(data, path, filename=name, media_type="application/octet-stream", headers=AGAIN)
         raise HTTPException(404)
@@ -110,30 +74,32 @@ def routes(studio: Studio) -> APIRouter:
         from app.computer.damaged import adapter_file
         from training.runs.run import Run
 
-        path = adapter_file(Run(data / "runs" / _id(run)), step)
+        path = adapter_file(Run(data / "runs" / run_id(run)), step)
         name = f"{run}-step-{step}.safetensors"
         return _file(data, path, filename=name, media_type="application/octet-stream", headers=AGAIN)
 
     return router
 
 
-def _id(name: str) -> str:
+def run_id(name: str) -> str:
+    """The id of a run or a drawing in an address, which is a name and never a path."""
     if not re.fullmatch(RUN, name) or ".." in name:
         raise HTTPException(404)
     return name
 
 
-def _png(data: Path, folder: Path, file: str, headers: dict[str, str] = FOREVER) -> FileResponse:
+def png(data: Path, folder: Path, file: str, headers: dict[str, str] = FOREVER) -> FileResponse:
+    """A picture by its name in a folder of the data folder."""
     if not PICTURE.fullmatch(file):
         raise HTTPException(404)
     return _file(data, folder / file, media_type="image/png", headers=headers)
 
 
 def _file(data: Path, path: Path, **how: Any) -> FileResponse:
-    return FileResponse(_regular(data, path), **how)
+    return FileResponse(regular(data, path), **how)
 
 
-def _regular(data: Path, path: Path) -> Path:
+def regular(data: Path, path: Path) -> Path:
     """A regular file of the data folder. The owner may have linked that and its folders to another disk, no more."""
     top, *below = path.relative_to(data).parts  # "runs", and what is in it
     found = (data / top).resolve().joinpath(*below)

@@ -36,10 +36,11 @@ def application(
     gr = _gradio(studio.data)
     from fastapi import FastAPI
 
-    from app.web import routes, theme
+    from app.web import maproutes, routes, theme
     from app.web.door import calls, front, login, nospace, unforeseen
 
     app = FastAPI(title="DeLoRA Studio", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(maproutes.routes(studio))
     app.include_router(routes.routes(studio))
     app.include_router(upload.routes(studio))
     app.add_middleware(nospace.NoSpace, data=studio.data)

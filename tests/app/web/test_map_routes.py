@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from app.drafts import draft, pairing
-from app.web import routes
+from app.web import maproutes
 from app.web.parts import links, pairs
 from app.web.studio import Studio
 from training.maps import colours, writing
@@ -25,7 +25,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(data):
     app = FastAPI()
-    app.include_router(routes.routes(Studio(data)))
+    app.include_router(maproutes.routes(Studio(data)))
     return TestClient(app)
 
 
