@@ -142,7 +142,7 @@ def test_pairs_are_trained_on_and_watched(app, page, tmp_path, tiny_base, tiny_f
     page.set_viewport_size({"width": 390, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.goto(f"{app.url}/runs")
-    expect(page.locator(".ds-run-card")).to_contain_text("Pictures from maps.")
+    expect(page.locator(".ds-run-card")).to_contain_text("Pictures from maps, frozen ControlNet.")
     page.get_by_role("button", name="Delete Beaches").wait_for()
     assert walks.serious(page) == [] and page.errors == [] and walks.foreign(page) == []
 

@@ -9,7 +9,7 @@ from html import escape
 
 from app import words
 from app.web.parts import links
-from app.web.parts.summaries import FROM_MAPS, Summary
+from app.web.parts.summaries import Summary
 from training.runs.states import ENDED
 
 PAGE = 24
@@ -65,7 +65,7 @@ def card(summary: Summary, ticked: bool = False) -> str:
         f"{words.method(summary.method)}, {words.counted(summary.steps, 'step')} at rate {summary.rate:g}, on "
         f"{words.base(summary.base)}"
     )
-    about = f"{FROM_MAPS.capitalize()}. {about}" if summary.subject == FROM_MAPS else about
+    about = f"{summary.taught}. {about}" if summary.taught else about
     remove = (
         f'<button type="button" class="ds-button ds-small" {acts("delete")} aria-label="Delete {name}">Delete</button>'
         if summary.state in ENDED

@@ -28,7 +28,6 @@ from training.runs.states import RunState
 from training.runspec import LONGEST_NAME
 from training.spec import KINDS, USUAL, VERSION
 
-FROM_MAPS = "pictures from maps"  # what a card says in the place of a subject's words
 RANK = {"running": 0, "starting": 0, "stopping": 0, "queued": 1, "interrupted": 2}  # the others follow
 FILES = ("state.json", "spec.json", "scores.json", "name.txt")  # what a card is read from
 
@@ -41,7 +40,8 @@ class Summary:
     empty. step, steps: made and wanted. rate: the learning rate. recommended: the save to take, or None; figures: its
     three, in words. collapsed: the step since which no save is a clean picture, or None. older_judges: whether such
     made its scores. when: of the last change, seconds since 1970. thumbnail: an address, "" where there is no picture.
-    warning: what of the folder cannot be read, in sentences. left: what of a damaged one is still of use.
+    warning: what of the folder cannot be read, in sentences. left: what of a damaged one is still of use. taught: what,
+    and by which protocol, where it is no subject.
     """
 
     id: str
@@ -61,12 +61,13 @@ class Summary:
     thumbnail: str
     warning: str = ""
     left: str = ""
+    taught: str = ""
 
     @property
     def text(self) -> str:
         """What the filter searches."""
-        about = (self.name, self.id, self.subject, self.method, words.method(self.method), words.base(self.base))
-        return " ".join(about).lower()
+        about = (self.name, self.id, self.subject, self.taught, self.method, words.method(self.method))
+        return " ".join((*about, words.base(self.base))).lower()
 
 
 _known: dict[str, tuple[tuple, Summary | None]] = {}  # None: a folder that holds nothing of a run
@@ -144,6 +145,7 @@ class _Spec(BaseModel):
     base: str = Field(max_length=1000)
     token: str = Field("", max_length=40)
     class_word: str = Field("", max_length=80)
+    protocol: str = Field("", max_length=40)
 
 
 def _summary(run: Run, spec: _Spec, state: RunState) -> Summary:
@@ -169,7 +171,7 @@ def _summary(run: Run, spec: _Spec, state: RunState) -> Summary:
         rate=spec.learning_rate,
         method=spec.adapter.method,
         base=spec.base,
-        subject=f"{spec.token} {spec.class_word}".strip() if spec.task == USUAL else FROM_MAPS,
+        subject=f"{spec.token} {spec.class_word}".strip(),
         recommended=told["recommended"],
         figures=_figures(told) if told["recommended"] else "",
         collapsed=told["collapsed"],
@@ -177,6 +179,7 @@ def _summary(run: Run, spec: _Spec, state: RunState) -> Summary:
         when=state.updated or time.time(),
         thumbnail=_thumbnail(run.path, advice.step or advice.instead),
         warning=" ".join(unread).replace(f"{run.path}/", ""),
+        taught=f"Pictures from maps, {words.choice(spec.protocol)}" if spec.task == "maps" else "",
     )
 
 

@@ -85,7 +85,7 @@ def test_its_card_says_what_it_teaches_and_its_miou(tmp_path):
     run = handmaps.finished(tmp_path)
     [card] = summaries.summaries(tmp_path)
     html = cards.card(card)
-    assert "Step 12: mIoU " in html and "Pictures from maps." in html
+    assert "Step 12: mIoU " in html and "Pictures from maps, frozen ControlNet." in html
     assert card.thumbnail == f"studio/picture/{run.id}/step-000012/0000-00.png"
     assert cards.page([card], text="maps").found == 1
 
@@ -96,9 +96,13 @@ def test_runs_of_one_protocol_and_judge_share_a_plot_and_others_do_not(tmp_path)
     strips, plots = taught.side_by_side(views)
     assert compare.not_comparable(views) == [] and strips.count("<table") == 2
     assert plots.count("<svg") == 3 and "All scores of One" in plots
-    hint = follow.view(handmaps.finished(tmp_path, "Three", protocol="hint-encoder", held_out=2))
-    assert set(compare.not_comparable([views[0], hint])) >= {"protocol", "held-out maps"}
-    assert taught.side_by_side([views[0], hint])[1].count("<svg") == 1
+    hint = follow.view(handmaps.finished(tmp_path, "Three", protocol="hint-encoder"))
+    assert set(compare.not_comparable([views[0], hint])) == {"protocol", "ControlNet"}
+    apart = taught.side_by_side([views[0], hint])[1]
+    assert apart.count("<svg") == 1, "two protocols never stand in one plot"
+    assert "One: frozen ControlNet." in apart and "Three: hint encoder" in apart
+    fewer = follow.view(handmaps.finished(tmp_path, "Four", held_out=2))
+    assert compare.not_comparable([views[0], fewer]) == ["held-out maps"]
     subject = follow.view(handmade.finished(tmp_path))
     assert compare.not_comparable([views[0], subject]) == ["what they teach"]
     assert taught.side_by_side([views[0], subject])[0] == ""

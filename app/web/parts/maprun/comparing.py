@@ -12,7 +12,7 @@ from app.web.reading.follow import RunView
 from evaluation.maps.curves import FIGURES, figure_plot, figure_series
 from evaluation.plots import COLOURS
 
-LIKE = {"held-out maps", "judges", "seeds"}  # where these differ, so do ceiling and base
+LIKE = {"held-out maps", "judges", "seeds", "protocol"}  # where one of these differs, so do ceiling and base
 
 
 def strips(views: Sequence[RunView]) -> str:
@@ -34,9 +34,12 @@ def plots(views: Sequence[RunView]) -> str:
     tables = "".join(
         words.folded(f"All scores of {name}", scores.table(view), f"ds-scores-{view.id}") for view, name, _ in scored
     )
-    told = "".join(map(words.paragraph, warnings(views)))
+    protocols = [f"{named(view, views)}: {words.choice(view.spec.protocol)}." for view in views]
+    told = protocols if "protocol" in not_comparable(views) else [f"Protocol: {words.choice(views[0].spec.protocol)}."]
+    notes = dict.fromkeys(view.book.note for view, _, _ in scored)
+    meaning = "".join(map(words.paragraph, (*scores.MEANING, *told, *notes, *warnings(views))))
     return (
         '<section aria-labelledby="ds-scores"><h2 id="ds-scores">Scores and distance</h2>'
-        f'<div class="ds-plots">{figures}</div><div class="ds-meaning">{scores.meaning(views[0])}{told}</div>{tables}'
+        f'<div class="ds-plots">{figures}</div><div class="ds-meaning">{meaning}</div>{tables}'
         "</section>"
     )

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from evaluation.maps.book import MapBook
-
 from app import words
 from app.web.parts.run.filmstrip import best_tag, kind
 from app.web.parts.run.scores import SIZE, collapse
 from app.web.reading.follow import RunView
 from app.web.reading.progress import planned_saves
 from evaluation.maps.agreement import Areas
+from evaluation.maps.book import MapBook
 from evaluation.maps.curves import FIGURES, figure_plot, figure_series
 from training.maps.classes import CLASSES
 
+MEANING = (
+    *(figure.explained for figure in FIGURES),
+    "Ceiling: the real held-out pictures through the same segmentor; no drawn picture can be asked for more. Base: the "
+    "same maps, captions and seeds without the adapter.",
+)
 CEILING, BASE = "Real pictures (ceiling)", "No adapter (base)"
 
 
@@ -42,13 +46,7 @@ def section(view: RunView) -> str:
 
 def meaning(view: RunView) -> str:
     """What the figures are, and by which judge and protocol."""
-    told = [figure.explained for figure in FIGURES]
-    told.append(
-        "Ceiling: the real held-out pictures through the same segmentor; no drawn picture can be asked for more. "
-        "Base: the same maps, captions and seeds without the adapter."
-    )
-    if view.book:
-        told += [f"Protocol: {words.choice(view.book.protocol)}.", view.book.note]
+    told = (*MEANING, f"Protocol: {words.choice(view.book.protocol)}.", view.book.note)
     return "".join(map(words.paragraph, told))
 
 
