@@ -16,7 +16,7 @@ from app.web.uploads import Uploads
 
 STATIC = Path(__file__).parent / "static"
 PAGES = (  # name, address, module; the first four are in the navigation
-    ("New", "", "new"),
+    ("New", "", "new.page"),
     ("Runs", "runs", "runs"),
     ("Generate", "generate", "generate.page"),
     ("This computer", "computer", "computer"),
@@ -37,10 +37,11 @@ def application(
     gr = _gradio(studio.uploads)
     from fastapi import FastAPI
 
-    from app.web import routes, theme
+    from app.web import maproutes, routes, theme
     from app.web.door import calls, front, login, nospace, unforeseen
 
     app = FastAPI(title="DeLoRA Studio", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(maproutes.routes(studio))
     app.include_router(routes.routes(studio))
     app.include_router(upload.routes(studio))
     app.add_middleware(nospace.NoSpace, data=studio.data)

@@ -23,7 +23,7 @@ def part(value: str = "", **settings) -> gr.HTML:
 
 
 def acting(*busy: str, sure: str = "") -> str:
-    """`js_on_load` of a part whose `data-act` elements are pressed, ticked or chosen from.
+    """`js_on_load` of a part whose `data-act` elements are pressed, ticked, chosen from or typed into.
 
     The event's data are the element's `data-` values, its `value`, and `checked` of a box.
 
@@ -33,10 +33,10 @@ def acting(*busy: str, sure: str = "") -> str:
         sure: script that may return to forget the click.
     """
     return """
-const busy = BUSY;
+const busy = BUSY, changing = '[type=checkbox], [type=text], select';
 const tell = (event) => {
   const pressed = event.target.closest('[data-act]');
-  if (!pressed || pressed.matches('[type=checkbox], select') !== (event.type === 'change')) return;
+  if (!pressed || pressed.matches(changing) !== (event.type === 'change')) return;
   if (pressed.ariaDisabled === 'true') return;
   SURE
   if (busy.includes(pressed.dataset.act)) {

@@ -65,6 +65,7 @@ def card(summary: Summary, ticked: bool = False) -> str:
         f"{words.method(summary.method)}, {words.counted(summary.steps, 'step')} at rate {summary.rate:g}, on "
         f"{words.base(summary.base)}"
     )
+    about = f"{summary.taught}. {about}" if summary.taught else about
     remove = (
         f'<button type="button" class="ds-button ds-small" {acts("delete")} aria-label="Delete {name}">Delete</button>'
         if summary.state in ENDED

@@ -14,7 +14,7 @@ from app.web.pages.act import Pressed, acting, part
 from app.web.pages.generate import choices
 from app.web.pages.generate.choices import Choice, choice
 from app.web.pages.live import QUIET
-from app.web.pages.newform import bases
+from app.web.pages.new.form import bases
 from app.web.parts import drawn, summaries
 
 STRONGEST, MOST = 1.5, 16  # of the sliders; what was drawn by other ways may be more

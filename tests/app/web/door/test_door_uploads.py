@@ -207,6 +207,12 @@ def test_what_is_no_upload_or_breaks_off_leaves_nothing(visitor):
     assert {path for path in visitor.studio.uploads.folder.rglob("*")} == before
 
 
+def test_a_folder_of_thousands_of_files_is_told_to_come_as_a_zip(visitor):
+    files = [("files", (f"{i}.txt", b"a caption")) for i in range(1001)]
+    answer = visitor.client.post("/gradio_api/upload", files=files)
+    assert answer.status_code == 413 and "zip" in answer.text
+
+
 def test_a_name_from_a_browser_never_leads_out(visitor, picture):
     for name in ("../../x.png", "/etc/x.png", "..", ".", "a/../../x.png", "\x1b[31m.png", "n" * 400 + ".png"):
         answer = visitor.client.post("/gradio_api/upload", files=[("files", (name, picture.read_bytes()))])
