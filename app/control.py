@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.orders import drawings, exports, importing
 from app.orders.drawings import Drawing, DrawRequest
@@ -20,6 +21,9 @@ from app.work import attempts, outcome
 from app.work.engines import Engine, Need, Running, Waiting, job_name, open_engine, split_name
 from training.errors import BadInput
 from training.runs.run import Run
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def start(data: Path, run: Run, need: Need | None = None, engine: Engine | None = None) -> str | None:
@@ -65,9 +69,10 @@ def stop(data: Path, run: Run, grace: float | None = None, engine: Engine | None
         outcome.settle(run, run.newest_attempt(), outcome.FORCED)
 
 
-def draw(data: Path, request: DrawRequest, engine: Engine | None = None) -> Drawing:
-    """Make a drawing and put it into the queue. Raises as `drawings.create`, naming the field that is wrong."""
-    drawing = drawings.create(data, request)
+def draw(data: Path, request: DrawRequest, engine: Engine | None = None, labels: np.ndarray | None = None) -> Drawing:
+    """Make a drawing, of a map where there are labels, and put it into the queue. Raises as `drawings.create`, naming
+    the field that is wrong."""
+    drawing = drawings.create(data, request, labels)
     (engine or open_engine(data)).submit(drawing.id, 1, Need(kind="generate"))
     return drawing
 

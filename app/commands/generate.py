@@ -9,6 +9,7 @@ from app.adapters import sources
 from app.adapters.sources import Source
 from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
 from app.commands.maps import Nearest, Numbers, Shared, answers, read_map
+from app.orders import following
 from app.orders.drawings import USUAL_PX
 from app.orders.request import Sampler, parse_request
 from training import room
@@ -88,7 +89,10 @@ def generate(
 
                 images, map_facts = sample.generate(base, prompts, seeds, **options, size=size), {}
             else:
-                steering, map_facts = _steering(base, control, control_scale, data)
+                from training.base import controlnet
+
+                ref = control or controlnet.usual(base.capabilities.embedded)
+                steering, map_facts = following.steering(base, ref, control_scale, data)
                 images = _from_map(base, steering, labels, size, prompts, seeds, options)
                 map_facts["map"] = map_file.name
     settings = {**sampling, **map_facts, **(source.facts_on(base.ref) if source else {})}
@@ -132,28 +136,15 @@ def _attached(
     return base, adapter
 
 
-def _steering(base, control: str | None, scale: float, data: Path) -> tuple:
-    """How the map steers, and what is told of it with each picture."""
-    from training.base import controlnet
-    from training.maps.steering.protocols import FrozenControlNet
-
-    ref = control or (controlnet.EMBEDDED if base.capabilities.embedded else controlnet.DOWNLOADED)
-    net = controlnet.load(ref, base, data)
-    facts = {"control": net.name, "control_fingerprint": net.fingerprint, "control_scale": scale}
-    return FrozenControlNet(net.module, scale), facts
-
-
 def _from_map(base, steering, labels, size: int | None, prompts: list[str], seeds: list[int], options: dict) -> list:
     """The pictures that follow the middle square of a map."""
-    from training.maps import geometry
     from training.maps.steering import drawing
 
     height, width = labels.shape
     if height != width:
         words_for_notes([f"The map is {width} x {height} pixels; its middle square is drawn."])
-    square = geometry.cut_labels(labels, geometry.frame((width, height), size or base.capabilities.size_px))
-    wishes = [drawing.Wish(square, prompt, seed) for prompt in prompts for seed in seeds]
-    return drawing.draw(base, steering, wishes, **options)
+    square = following.square(labels, size or base.capabilities.size_px)
+    return drawing.draw(base, steering, following.wishes(square, prompts, seeds), **options)
 
 
 def _written(out: Path, images: list, prompts: list[str], seeds: list[int], facts: dict) -> list[Path]:

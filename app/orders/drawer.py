@@ -30,7 +30,7 @@ from app.work import devices, output
 from app.work.entry import beating
 from training import room
 from training.base import modelref
-from training.errors import Stopped, StudioError, from_os_error
+from training.errors import MissingModel, Stopped, StudioError, from_os_error
 from training.runs.rundir import run_by_id
 from training.runs.states import this_process
 
@@ -131,7 +131,7 @@ class Drawer:
         from evaluation.pictures import write_picture
 
         self._warm = self._warm or Warm(self.data)
-        self._warm.open(request)
+        self._warm.open(request, drawing.labels())
         drawing.beat(message="", began=time.time())
         told = 0.0
 
@@ -146,6 +146,21 @@ class Drawer:
         tell(0.0)
         for name, facts, image in self._warm.pictures(request, tell):
             write_picture(image, drawing.path / name, facts)
+        if request.map:
+            self._judge(drawing)
+
+    def _judge(self, drawing: Drawing) -> None:
+        """Look how well the pictures follow their map; without a segmentor they stay as they are."""
+        from app.orders import agreeing
+
+        drawing.beat(message="Comparing the pictures with the map.", done=drawing.state().total)
+
+        def tell() -> None:
+            if drawing.stop_requested():
+                raise Stopped("Stopped on request.")
+
+        with contextlib.suppress(MissingModel):
+            agreeing.judge(drawing, self._warm.segmentor(), tell)
 
     def _export(self, order: Export) -> None:
         """Write a file of a run. It takes a base model of its own, so what is kept for drawings makes room."""

@@ -6,6 +6,7 @@ Everything is loaded from folders on this computer through named classes: no net
 import hashlib
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,15 +21,25 @@ from training.errors import BadInput, MissingModel
 def describe(ref: str, data: Path) -> Capabilities:
     """What a base model can do, from its configs alone (no weights are read). Raises as `load_base` does."""
     found = resolve(ref, data)
-    if found.kind == "file":
-        singlefile.check(found.path)
-        return from_configs(modelfolder.configs_of(assets.path("sd15-config")))
-    configs = modelfolder.inspect(found.path).configs
+    configs = _configs(found)
     try:
         return from_configs(configs, found.world)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         told = f"{found.path}: the configs of its parts do not make sense together ({type(error).__name__}: {error})."
         raise BadInput(told, "Copy or download the folder again.", field="base") from error
+
+
+def unet_config(ref: str, data: Path) -> Mapping:
+    """The config of a base model's UNet; no weights are read. Raises as `load_base` does."""
+    return _configs(resolve(ref, data))["unet"]
+
+
+def _configs(found: ModelRef) -> Mapping[str, Mapping]:
+    """The configs of a base model's parts. A single file has those of Stable Diffusion 1.5, as it is checked to be."""
+    if found.kind != "file":
+        return modelfolder.inspect(found.path).configs
+    singlefile.check(found.path)
+    return modelfolder.configs_of(assets.path("sd15-config"))
 
 
 def count_numbers(ref: str, data: Path) -> int:

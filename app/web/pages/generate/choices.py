@@ -69,9 +69,10 @@ def lacks(prompt: str, trigger: str) -> bool:
 def as_form(request: DrawRequest) -> dict[str, Any]:
     """A request as the form's values.
 
-    An imported adapter stands in the field "run", and the base model that is not the adapter's own in "other_base".
+    An imported adapter stands in the field "run", and the base model that is not the adapter's own in "other_base". Its
+    map is not among them: that goes onto the canvas.
     """
-    values = request.model_dump(exclude={"with_base", "adapter"})
+    values = request.model_dump(exclude={"with_base", "adapter", "map"})
     values["other_base"] = request.base if request.adapted and request.other_base else ""
     return values | ({"run": IMPORTED + request.adapter} if request.adapter else {})
 
