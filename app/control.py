@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.orders import drawings, exports, importing
+from app.orders import drawings, exports, importing, segmenting
 from app.orders.drawings import Drawing, DrawRequest
 from app.orders.exports import Export
 from app.orders.importing import Import
 from app.orders.order import Order
+from app.orders.segmenting import Segmentation
 from app.work import attempts, outcome
 from app.work.engines import Engine, Need, Running, Waiting, job_name, open_engine, split_name
 from training.errors import BadInput
@@ -87,6 +88,13 @@ def export(data: Path, run: Run, kind: str, engine: Engine | None = None, step: 
 def import_lora(data: Path, files: Sequence[Path], engine: Engine | None = None, **settings) -> Import:
     """Have an uploaded LoRA file imported. Arguments and errors as `importing.create`."""
     order = importing.create(data, files, **settings)
+    (engine or open_engine(data)).submit(order.id, 1, Need(kind="generate"))
+    return order
+
+
+def segment(data: Path, photo: Path, segmentor: str, engine: Engine | None = None) -> Segmentation:
+    """Have the map of a picture made. Raises as `segmenting.create`."""
+    order = segmenting.create(data, photo, segmentor)
     (engine or open_engine(data)).submit(order.id, 1, Need(kind="generate"))
     return order
 

@@ -26,6 +26,7 @@ from app.orders.drawings import Drawing
 from app.orders.exports import Export
 from app.orders.importing import Import
 from app.orders.order import Order
+from app.orders.segmenting import Segmentation
 from app.work import devices, output
 from app.work.entry import beating
 from training import room
@@ -81,7 +82,12 @@ class Drawer:
 
     def _do(self, order: Order) -> None:
         """Do one order; however it ends, its state says so."""
-        work = {Drawing: self._draw, Export: self._export, Import: self._import}[type(order)]
+        work = {
+            Drawing: self._draw,
+            Export: self._export,
+            Import: self._import,
+            Segmentation: self._segment,
+        }[type(order)]
         with beating(order):
             try:
                 with modelref.confined(self.data, order.state().reach):
@@ -161,6 +167,20 @@ class Drawer:
 
         with contextlib.suppress(MissingModel):
             agreeing.judge(drawing, self._warm.segmentor(), tell)
+
+    def _segment(self, order: Segmentation) -> None:
+        """Make the map of a picture."""
+        self._hold(order, "Generate: making a map of a picture")
+        order.set_state("writing", message="Loading the segmentor.", began=time.time(), **this_process())
+        from app.orders import segmenting
+        from app.orders.warm import Warm
+
+        self._warm = self._warm or Warm(self.data)
+        segmentor = self._warm.segmentor_of(order.request().segmentor)
+        if order.stop_requested():
+            raise Stopped("Stopped on request.")
+        order.beat(message="Looking at the picture.")
+        segmenting.work(order, segmentor)
 
     def _export(self, order: Export) -> None:
         """Write a file of a run. It takes a base model of its own, so what is kept for drawings makes room."""

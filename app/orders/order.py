@@ -1,12 +1,12 @@
 """An order: something that the drawing process does for a page, a folder with what was asked and where it stands.
 
-    drawings/<id>/, exports/<id>/, imports/<id>/
+    drawings/<id>/, exports/<id>/, imports/<id>/, segmentations/<id>/
       request.json     what was asked for, complete; never changed
       state.json       where it stands
       stop             somebody asked it to stop
 
-What there is to order is a class each: `app.orders.drawings`, `app.orders.exports`, `app.orders.importing`;
-`app.orders.book` knows them all.
+What there is to order is a class each: `app.orders.drawings`, `app.orders.exports`, `app.orders.importing`,
+`app.orders.segmenting`; `app.orders.book` knows them all.
 """
 
 from __future__ import annotations
