@@ -1,5 +1,6 @@
 """The canvas on Generate: what is painted is what arrives, by pointer, finger and keyboard; and what a file says."""
 
+import handmade
 import mapfiles
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
-from app.orders import agreeing, drawings
+from app.computer.remove import remove_run
+from app.orders import agreeing, drawings, segmenting
+from app.web.reading import heldout
 from training.base import catalog, controlnet
 from training.maps import classes, reading, writing
 
@@ -46,7 +49,7 @@ class Sheet:
 
     def __init__(self, page, base):
         self.page = page
-        expect(page.locator("#ds-prompt textarea")).to_have_value("a dog on the grass")  # the form is filled
+        expect(page.locator("#ds-prompt textarea")).not_to_have_value("")  # the form is filled
         page.get_by_label("Follow a map").check()
         box = page.locator("#ds-base input")
         box.fill(str(base))
@@ -147,11 +150,12 @@ def test_what_is_painted_is_what_is_drawn_from_and_its_score_is_read(app, page, 
     request = made.request()
     assert (request.prompt, request.count, request.control) == ("a dog at the sea", 2, "controlnet-seg")
 
+    app.until(lambda: made.state().ended)
     expect(page.get_by_text("The picture agrees with the map: mIoU")).to_be_visible()
     judged = agreeing.read(made)
     shown = page.locator("#ds-result")
     expect(shown).to_contain_text("All 2 pictures together")
-    page.locator("ds-followed span").first.hover(position={"x": 1, "y": 1})
+    page.locator("ds-followed span").first.hover(position={"x": 5, "y": 100})
     sky = next(one for one in judged.pictures["base-00.png"].classes if one.index == SKY)
     expect(page.locator("ds-followed p")).to_contain_text("sky, seen as ")
     iou = page.evaluate(f"dsMap.percent({sky.iou})")
@@ -240,6 +244,34 @@ def test_a_file_goes_onto_the_canvas_and_each_fault_is_told(page, sheet, tmp_pat
         expect(said).to_contain_text(words)
         expect(said.get_by_role("alert").first).to_be_visible()
     assert (sheet.labels() == classes.SKYSCRAPER).all() and page.errors == []
+
+
+def test_the_map_of_a_picture_and_one_of_a_runs_go_onto_the_canvas(app, page, tiny_folder, tmp_path):
+    run = handmade.finished(app.data)
+    (run.path / heldout.FOLDER).mkdir()
+    writing.write(mapfiles.scene(EDGE, EDGE), run.path / heldout.FOLDER / "0000.map.png", "index")
+    page.goto(f"{app.url}/generate")
+    expect(page.locator("#ds-prompt textarea")).to_have_value("a sks dog in the snow")
+    page.locator("#ds-run input").click()
+    page.get_by_role("option", name="The base model alone").click()
+    sheet = Sheet(page, tiny_folder)
+    page.get_by_role("button", name="Begin with a map that is there").click()
+    page.locator("#ds-held-run input").click()
+    page.get_by_role("option", name=run.name).click()
+    page.locator("#ds-held-map input").click()
+    page.get_by_role("option", name="0000").click()
+    expect(page.get_by_role("group", name="On the map").get_by_role("option")).to_have_count(4)
+    np.testing.assert_array_equal(sheet.labels(), mapfiles.scene(EDGE, EDGE))
+    mapfiles.picture((EDGE, EDGE)).save(tmp_path / "toys.png")
+    page.locator("#ds-photo input[type=file]").set_input_files(tmp_path / "toys.png")
+    (order,) = app.until(lambda: segmenting.Segmentation.all(app.data))
+    app.until(lambda: order.state().ended)
+    expect(page.get_by_text("What the segmentor saw in toys.png is on the canvas.")).to_be_visible()
+    page.wait_for_function("dsMap.canvas.labels.values.join() === " + repr(",".join(map(str, order.labels().ravel()))))
+    assert serious(page) == [] and page.errors == []
+    page.get_by_role("button", name="Undo").click()
+    np.testing.assert_array_equal(sheet.labels(), mapfiles.scene(EDGE, EDGE))
+    remove_run(app.data, run)
 
 
 def test_on_a_phone_in_the_dark_a_finger_paints_and_nothing_is_cut_off(app, browser, tiny_folder):

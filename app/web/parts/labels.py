@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SMALLEST, LARGEST = 8, 2048  # edges, as for pictures
 FIELD = "map"
-NOTHING = BadInput("There is no map yet.", "Paint one, or give a file.", FIELD)
 
 
 def encode(labels: np.ndarray) -> str:
@@ -32,7 +31,7 @@ def decode(text: object) -> np.ndarray:
     import numpy as np
 
     if not isinstance(text, str) or not text:
-        raise NOTHING
+        raise BadInput("There is no map yet.", "Paint one, or give a file.", FIELD)
     edge, _, packed = text.partition(":")
     size = int(edge) if edge.isascii() and edge.isdecimal() and len(edge) < 5 else 0
     if not SMALLEST <= size <= LARGEST:

@@ -35,12 +35,12 @@
       span { position: relative; display: block; aspect-ratio: 1; border-radius: 8px; overflow: hidden; background: var(--ds-soft); }
       img, canvas { position: absolute; inset: 0; width: 100%; height: 100%; image-rendering: pixelated; }
       img { image-rendering: auto; } .over { opacity: var(--seen, 0.6); }
-      label { display: flex; gap: 8px; align-items: center; font-size: 13px; color: var(--ds-quiet); }
+      label { display: flex; gap: 8px; align-items: center; } label[hidden] { display: none; }
       input { flex: 1; min-width: 0; accent-color: var(--ds-accent); } p { min-height: 1.5em; margin: 6px 0 0; color: var(--ds-ink); }
     </style>
     <div><figure><span><canvas role="img" aria-label="The map"></canvas></span><figcaption>The map</figcaption></figure>
       <figure><span><img alt="The picture"><canvas class="over" role="img" aria-label="What the segmentor saw in the picture"></canvas></span>
-        <figcaption>The picture<b hidden> <label>what was seen <input type="range" min="0" max="100" value="60"></label></b></figcaption></figure></div>
+        <figcaption>The picture<label hidden>What was seen <input type="range" min="0" max="100" value="60"></label></figcaption></figure></div>
     <p></p>`;
 
   /** A map and its picture side by side, with what the segmentor saw over the picture; both say what is pointed at. */
@@ -69,7 +69,7 @@
       const [classes, ...labels] = await Promise.all([own.classes(), ...texts.map((text) => text ? own.decode(text) : null)]);
       Object.assign(this, { classes, labels, scores: JSON.parse(this.getAttribute("scores") ?? "{}") });
       this.image.src = this.getAttribute("picture");
-      this.shadowRoot.querySelector("b").hidden = !labels[1];
+      this.shadowRoot.querySelector("label").hidden = !labels[1];
       this.find(null, "");
     }
 

@@ -78,7 +78,7 @@
     }
   };
 
-  /** What was changed, to be taken back: the rows that a step touched, as they were before it. */
+  /** What was changed, to be taken back: the rows that a step touched, as they were before it, or a whole other map. */
   own.History = class {
     constructor() { this.done = []; this.undone = []; }
 
@@ -90,21 +90,33 @@
       while (from < edge && !differs(from)) from += 1;
       if (from === edge) return false;
       while (!differs(to)) to -= 1;
-      this.done.push({ start: from * edge, values: before.slice(from * edge, (to + 1) * edge) });
-      this.undone = [];
-      let bytes = this.done.reduce((sum, step) => sum + step.values.length, 0);
-      while (this.done.length > MOST_STEPS || (bytes > MOST_BYTES && this.done.length > 1)) bytes -= this.done.shift().values.length;
+      this.put({ start: from * edge, values: before.slice(from * edge, (to + 1) * edge) });
       return true;
     }
 
-    undo(labels) { return this.swap(this.done, this.undone, labels); }
-    redo(labels) { return this.swap(this.undone, this.done, labels); }
+    /** Note that another map takes the place of `before`. */
+    noteWhole(before) { this.put({ whole: before, values: before.values }); }
 
-    swap(from, to, { values }) {
-      const step = from.pop();
+    put(step) {
+      this.done.push(step);
+      this.undone = [];
+      let bytes = this.done.reduce((sum, { values }) => sum + values.length, 0);
+      while (this.done.length > MOST_STEPS || (bytes > MOST_BYTES && this.done.length > 1)) bytes -= this.done.shift().values.length;
+    }
+
+    undo(kept) { return this.swap(this.done, this.undone, kept); }
+    redo(kept) { return this.swap(this.undone, this.done, kept); }
+
+    swap(from, to, kept) {
+      const step = from.pop(), { labels } = kept;
       if (!step) return false;
-      to.push({ start: step.start, values: values.slice(step.start, step.start + step.values.length) });
-      values.set(step.values, step.start);
+      if (step.whole) {
+        to.push({ whole: labels, values: labels.values });
+        kept.labels = step.whole;
+      } else {
+        to.push({ start: step.start, values: labels.values.slice(step.start, step.start + step.values.length) });
+        labels.values.set(step.values, step.start);
+      }
       return true;
     }
   };

@@ -213,8 +213,9 @@ class MapSection:
     def _edge(self, run: str | None, base: str | None, other_base: str | None, size: Any) -> int:
         """The edge of the pictures that the form asks for."""
         text = str(size or "").strip()
-        if text.isascii() and text.isdecimal() and labels.SMALLEST <= int(text[:6]) <= labels.LARGEST:
-            return int(text)
+        typed = int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else 0
+        if labels.SMALLEST <= typed <= labels.LARGEST:
+            return typed
         caps, _ = begin.capabilities(self.data, self._base(run, base, other_base))
         return min(caps.size_px, labels.LARGEST) if caps else USUAL_PX
 
