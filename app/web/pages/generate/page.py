@@ -44,16 +44,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     def look(request: gr.Request, shown: str, chosen: int) -> list[Any]:
         drawing = _drawing(studio, shown)
         earlier = drawn.history(drawings.list_drawings(studio.data)[:EARLIER], shown)
-        if drawing and (fault := drawing.fault()):
-            return [*drawn.damaged(drawing, fault), "", earlier]
-        return [
-            drawn.viewer(drawing, studio.data, chosen),
-            drawn.thumbnails(drawing, chosen),
-            drawn.standing(drawing),
-            drawn.facts(drawing, studio.data),
-            followed.result(drawing, chosen),
-            earlier,
-        ]
+        return [*_shown(studio, drawing, chosen), earlier]
 
     parts = [viewer, thumbnails, standing, facts, result, history]
     live(page, look, parts, [shown, chosen])
@@ -114,6 +105,23 @@ def _opened(studio: Studio, form: DrawForm, request: gr.Request) -> list[Any]:
         wanted = choices.IMPORTED + adapter
     who = wanted or next((s.id for s in summaries.summaries(studio.data) if s.state == "done"), "")
     return [found[0].id if found else "", *form.chosen(who, int(step) if step.isdecimal() else None)]
+
+
+def _shown(studio: Studio, drawing: drawings.Drawing | None, chosen: int) -> list[str]:
+    """A drawing's viewer, thumbnails, standing, facts, and how its pictures follow their map."""
+    if drawing and (fault := drawing.fault()):
+        return [*drawn.damaged(drawing, fault), ""]
+    try:
+        result = followed.result(drawing, chosen)
+    except StudioError as error:  # its map is damaged, which the pictures are not
+        result = shown_error(error)
+    return [
+        drawn.viewer(drawing, studio.data, chosen),
+        drawn.thumbnails(drawing, chosen),
+        drawn.standing(drawing),
+        drawn.facts(drawing, studio.data),
+        result,
+    ]
 
 
 def _reused(form: DrawForm, section: MapSection, found: reusing.Reused) -> list[Any]:
