@@ -55,9 +55,8 @@ def train(made: Run, steps: int) -> Run:
 
 def book(made: Run, saves: dict[int, float], base: float = 0.2, real: float = 0.9):
     """Scores in which so large a share of every class is right; saves: step -> share."""
-    from evaluation.maps.book import MapBook, note
-
     from evaluation.maps.agreement import Agreement
+    from evaluation.maps.book import MapBook, note
 
     truth = mapfiles.scene(48, 48)
 

@@ -9,6 +9,7 @@ from app.adapters import sources, steered
 from app.adapters.sources import Source
 from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
 from app.commands.maps import Nearest, Numbers, Shared, answers, read_map
+from app.orders import following
 from app.orders.drawings import USUAL_PX
 from app.orders.request import Sampler, parse_request
 from training import room
@@ -148,15 +149,13 @@ def _attached(
 
 def _from_map(base, steering, labels, size: int | None, prompts: list[str], seeds: list[int], options: dict) -> list:
     """The pictures that follow the middle square of a map."""
-    from training.maps import geometry
     from training.maps.steering import drawing
 
     height, width = labels.shape
     if height != width:
         words_for_notes([f"The map is {width} x {height} pixels; its middle square is drawn."])
-    square = geometry.cut_labels(labels, geometry.frame((width, height), size or base.capabilities.size_px))
-    wishes = [drawing.Wish(square, prompt, seed) for prompt in prompts for seed in seeds]
-    return drawing.draw(base, steering, wishes, **options)
+    square = following.square(labels, size or base.capabilities.size_px)
+    return drawing.draw(base, steering, following.wishes(square, prompts, seeds), **options)
 
 
 def _written(out: Path, images: list, prompts: list[str], seeds: list[int], facts: dict) -> list[Path]:

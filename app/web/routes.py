@@ -15,6 +15,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse
 
+from app.web.parts import followed
 from app.web.studio import Studio, user_of
 
 RUN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}"
@@ -31,6 +32,10 @@ def routes(studio: Studio) -> APIRouter:
     @router.get("/status")
     def status() -> JSONResponse:
         return JSONResponse(studio.status(), headers={"Cache-Control": "no-store"})
+
+    @router.get("/classes")
+    def classes() -> JSONResponse:
+        return JSONResponse(followed.known_classes(), headers=AGAIN)
 
     @router.post("/worker")
     def start_worker(request: Request) -> JSONResponse:

@@ -112,6 +112,16 @@ def best_class(scores: Tensor, size: tuple[int, int]) -> Tensor:
     return place
 
 
+def usual(embedded: bool) -> str:
+    """The segmentor that knows a base model's pictures: the built-in one's, or photographs'."""
+    return EMBEDDED if embedded else DOWNLOADED
+
+
+def check(ref: str, data: Path | None = None) -> SegmentorFolder:
+    """A segmentor's folder, looked at without loading anything. Arguments and errors as `load`."""
+    return segmentorfolder.inspect(_find(ref, data)[0])
+
+
 def load(ref: str, data: Path | None = None, device: str = "cpu") -> Segmentor:
     """Open a segmentor, offline.
 
@@ -133,11 +143,6 @@ def load(ref: str, data: Path | None = None, device: str = "cpu") -> Segmentor:
         ) from error
 
 
-def check(ref: str, data: Path | None = None) -> None:
-    """Raises as `load` for what is not here or no segmentor, without reading its weights."""
-    segmentorfolder.inspect(_find(ref, data)[0])
-
-
 def _find(ref: str, data: Path | None) -> tuple[Path, str]:
     known = catalog.CATALOG[DOWNLOADED]
     if ref == EMBEDDED:
@@ -153,8 +158,13 @@ def _find(ref: str, data: Path | None) -> tuple[Path, str]:
         if data is not None and (folder := catalog.home(data, known.name)).is_dir():
             return folder, known.repo
         raise MissingModel(
-            f"{known.title} is not downloaded.", f"Run `delora models get {known.name}` once.", "segmentor"
+            f"{known.title} is not downloaded.",
+            f"Run `delora models get {known.name}` once.",
+            "segmentor",
+            f"Download it at This computer (about {known.size_mb / 1000:.1f} GB).",
         )
+    if data is not None:
+        modelref.check_reach(Path(ref), data, "segmentor", "segmentor")
     if path := modelref.folder_at(ref):
         return path.resolve(), path.name
     raise MissingModel(

@@ -86,6 +86,11 @@ class Control:
         return fingerprint(self.folder.weights)
 
 
+def usual(embedded: bool) -> str:
+    """The ControlNet that belongs to a base model: the built-in one's, or Stable Diffusion's."""
+    return EMBEDDED if embedded else DOWNLOADED
+
+
 def inspect(ref: str, unet: Mapping, vae_factor: int, data: Path) -> ControlFolder:
     """Find a ControlNet and check that it fits a base model. Reads no tensor.
 
@@ -173,9 +178,13 @@ def _find(ref: str, data: Path) -> tuple[Path, str]:
         path = catalog.home(data, known.name)
         if not path.is_dir():
             raise MissingModel(
-                f"{known.title} is not downloaded.", f"Run `delora models get {known.name}` once.", FIELD
+                f"{known.title} is not downloaded.",
+                f"Run `delora models get {known.name}` once.",
+                FIELD,
+                f"Download it at This computer (about {known.size_mb / 1000:.1f} GB).",
             )
         return path, known.title
+    modelref.check_reach(Path(ref), data, "ControlNet", FIELD)
     if path := modelref.folder_at(ref):
         return path.absolute(), path.name
     raise MissingModel(
