@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -33,7 +35,7 @@ class App:
         self.start()
 
     def start(self) -> None:
-        """Start it and wait for its address."""
+        """Start it and wait until it answers, and not only for its address: from then on signals reach its server."""
         code = "from app.cli import main; main()"
         command = [sys.executable, "-P", "-c", code, "app", "--no-browser", "--port", str(self.port)]
         root = str(Path(__file__).resolve().parents[1])
@@ -55,6 +57,8 @@ class App:
             raise AssertionError("delora app did not start:\n" + "".join(self.said))
         threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True).start()
         self.url = f"http://localhost:{self.port}"
+        with contextlib.suppress(urllib.error.HTTPError):  # any answer will do
+            urllib.request.urlopen(self.url, timeout=120).close()  # the socket listens long before
 
     def kill(self) -> None:
         """kill -9 the server, and it alone."""

@@ -1,5 +1,12 @@
 """What several rooms' tests share."""
 
+import os
+from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one that wants all cores waits for the others
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["TERMINAL_WIDTH"] = "1000"  # typer breaks no sentence that a test looks for, however long a path is
+
 import pytest
 import tinyjudges
 import tinymodels
@@ -8,6 +15,13 @@ import tinypipeline
 from training.base import guard
 
 guard.prepare()  # before any test module's first import of diffusers, transformers or peft
+MOST_PROCESSES = 8  # each holds its own copy of the models
+
+
+def pytest_xdist_auto_num_workers(config):
+    """A process a core for whole rooms; single files and single tests stay in one, which starts at once."""
+    named = [Path(argument.partition("::")[0]) for argument in config.args]
+    return 0 if all(path.suffix == ".py" for path in named) else min(os.cpu_count() or 1, MOST_PROCESSES)
 
 
 @pytest.fixture(scope="session")

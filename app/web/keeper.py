@@ -36,6 +36,11 @@ class Patience:
         return self.tries == 0 or (self.tries < len(PAUSES) and self._since() >= PAUSES[self.tries - 1])
 
     @property
+    def overdue(self) -> bool:
+        """Whether one that was started and still lives should be at work by now, on the slowest computer."""
+        return self._since() >= PAUSES[-1]
+
+    @property
     def over(self) -> bool:
         """Whether nothing is started by itself any more."""
         return self.tries >= len(PAUSES) and self._since() >= PAUSES[-1]
@@ -90,10 +95,11 @@ class WorkerKeeper:
     def look(self) -> None:
         """Start a worker again if it died. An ended one must be waited for, or it stays as a zombie."""
         presence.join(self.data)
-        if self._started:
-            self._started.poll()
+        begins = self._started is not None and self._started.poll() is None  # it lives, and perhaps holds nothing yet
         if workerfile.held(self.data):
             self.patience.works()
+        elif begins and not self.patience.overdue:
+            return
         elif self.patience.again() and not self._left_alone() and not room.is_full(self.data):
             self._start()
 

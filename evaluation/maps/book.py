@@ -11,10 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from evaluation.maps import advice
 from evaluation.maps.agreement import FEW_MAPS, Areas, Count
 from evaluation.recommend import Recommendation
-from evaluation.scorebook import VERSIONS
 from training.errors import BadInput
 from training.runs.run import SCORE_AGAIN
-from training.runs.scorefile import Step
+from training.runs.scorefile import VERSIONS, Step
 
 TASK = "maps"
 VERSION = VERSIONS[TASK]

@@ -82,6 +82,25 @@ def test_a_killed_worker_is_started_again_and_the_page_needs_no_press(data, monk
     assert workerfile.read(data).ended
 
 
+def test_a_worker_that_is_slow_to_start_gets_no_second_one_beside_it(data, monkeypatch):
+    monkeypatch.setattr(keepers, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(keepers, "PAUSES", (0.05, 0.05, 60.0))
+    slow = []
+
+    def start(folder):
+        slow.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return slow[-1]
+
+    monkeypatch.setattr(worker, "start_detached", start)
+    with WorkerKeeper(data) as keeper:
+        time.sleep(0.5)
+        assert len(slow) == 1 == keeper.patience.tries
+        slow[0].kill()  # once it is dead there is another
+        until(lambda: len(slow) == 2)
+    slow[1].kill()
+    slow[1].wait()
+
+
 def test_a_worker_that_cannot_start_is_given_up_and_the_page_says_so(data, monkeypatch):
     monkeypatch.setattr(keepers, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(keepers, "PAUSES", (0.05, 0.05, 0.05))

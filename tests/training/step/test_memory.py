@@ -6,7 +6,7 @@ import torch
 
 import delora
 from training.spec import parse
-from training.step import memory
+from training.step import counting, memory
 from training.step.memory import Plan
 
 
@@ -96,7 +96,7 @@ def test_what_runs_out_of_memory_is_told_from_other_errors():
 
 def test_what_stands_beside_the_base_model_is_counted(tiny_base):
     frozen, trained = torch.nn.Linear(100, 50), torch.nn.Conv2d(3, 8, 3, padding=1)
-    found = memory.beside(frozen, trained, (3, 16, 16))
+    found = counting.beside(frozen, trained, (3, 16, 16))
     assert found.trainable == 3 * 8 * 9 + 8
     assert found.weights_bytes == 4 * (100 * 50 + 50 + found.trainable)
     assert found.kept_bytes == 4 * 3 * 16 * 16, "a convolution keeps its input"
@@ -106,4 +106,4 @@ def test_what_stands_beside_the_base_model_is_counted(tiny_base):
     assert both.optimizer_gb - plain.optimizer_gb == pytest.approx(12 * found.trainable / 1e9)
     more = spec.batch_size * found.kept_bytes * memory.MARGIN / 1e9
     assert both.activations_gb - plain.activations_gb == pytest.approx(more)
-    assert memory.beside() == memory.NOTHING
+    assert counting.beside() == counting.NOTHING
