@@ -38,6 +38,7 @@ def test_further_maps_and_seeds_are_folded(tmp_path):
     made = follow.view(handmaps.train(handmaps.run(tmp_path, held_out=8, sample={"seeds": (0, 7)}), 4))
     html = film.section(made)
     assert "2 other maps, and all at 1 other seed" in html and "seed 7" in html.split("<details")[1]
+    assert "step-000004/0000-01.png" in html.split("<details")[1] and "-01.png" not in html.split("<details")[0]
     assert "seed 7" not in html.split("<details")[0] and html.split("<details")[1].count('<th scope="row"') == 10
 
 
