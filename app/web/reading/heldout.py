@@ -10,6 +10,7 @@ from app.orders import following
 from training import jsonfile
 from training.errors import BadInput, StudioError
 from training.maps import captions
+from training.maps.dataset import HELD_OUT as FOLDER
 from training.maps.intake import LIST
 from training.runs.rundir import list_runs, run_by_id
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from training.runs.run import Run
 
-FOLDER, SUFFIX = "held-out", ".map.png"
+SUFFIX = ".map.png"
 
 
 class HeldOut(NamedTuple):
