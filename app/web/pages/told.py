@@ -52,7 +52,7 @@ class Pages(gr.Blocks):
         except Exception as error:
             raise misfit from error
         return [
-            "" if value is None and _may_be_empty(block) else value
+            "" if value is None and isinstance(block, (gr.Textbox, gr.Dropdown)) else value  # without a value: empty
             for block, value in zip(block_fn.inputs, values, strict=True)
         ]
 
@@ -68,10 +68,3 @@ def _fits(block: gr.components.Component, value: Any) -> bool:
     if isinstance(block, (gr.Dropdown, gr.Radio)):  # of each of ours one thing is chosen
         return isinstance(value, (str, int, float)) and not isinstance(value, bool)
     return True
-
-
-def _may_be_empty(block: gr.components.Component) -> bool:
-    """Whether a field without a value holds "": a text, or a choice of which one is nothing."""
-    if isinstance(block, gr.Dropdown):
-        return block.allow_custom_value or "" in [value for _, value in block.choices]
-    return isinstance(block, gr.Textbox)
