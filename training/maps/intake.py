@@ -10,12 +10,11 @@ from pathlib import Path
 from training import atomic, room
 from training.errors import BadInput, StudioError, from_os_error
 from training.maps import captions, geometry, reading, writing
+from training.maps.dataset import LIST
 from training.maps.pairs import Pair
 from training.maps.problem import Problem
 from training.maps.reading import NONE, Answers, Reading
 from training.subject import pictures
-
-LIST = "pairs.jsonl"
 
 
 @dataclass(frozen=True)
