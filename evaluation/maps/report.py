@@ -79,10 +79,14 @@ def table(book: MapBook) -> str:
     for index, name in sorted(names.items()):
         found = [next((c["iou"] for c in told["classes"] if c["index"] == index), None) for told in saves.values()]
         classes.append([name, *("–" if iou is None else f"{100 * iou:.1f} %" for iou in found)])
-    judge = f"{book.segmentor.get('name', '')} ({book.segmentor.get('preprocessing', '')})"
+    judge, extractor = (
+        f"{told.get('name', '')} ({told.get('preprocessing', '')})" if told else "none"
+        for told in (book.segmentor, book.extractor)
+    )
     return (
         f"<h2>Scores</h2>{_html(headings, rows)}<h2>IoU of each class</h2>{_html(['class', *saves], classes)}"
-        f'<p class="quiet">Segmentor: {escape(judge)}. Protocol: {escape(book.protocol)}.</p>'
+        f'<p class="quiet">Segmentor: {escape(judge)}. Protocol: {escape(book.protocol)}. '
+        f"CLIP of the Fréchet distances: {escape(extractor)}.</p>"
     )
 
 

@@ -1,5 +1,6 @@
 """Teaching pictures from semantic maps: pairs taken in, held-out maps drawn, and judged by a segmentor."""
 
+from evaluation import frechet
 from evaluation.tasks.task import Task
 
 
@@ -7,7 +8,7 @@ class Maps(Task):
     """Pictures that follow maps (`training.maps`)."""
 
     name = "maps"
-    judges = ("segmentor",)
+    judges = ("segmentor", "clip")
 
     def gather(self, given, spec, size_px, folder):
         from evaluation.maps.gathering import gather
@@ -34,10 +35,10 @@ class Maps(Task):
 
         drawn.draw(run, base, adapter, step, data, progress)
 
-    def scorer(self, run, embedded, data, *, device="cpu", segmentor=None):
+    def scorer(self, run, embedded, data, *, device="cpu", segmentor=None, clip=None):
         from evaluation.maps.runscores import MapScorer
 
-        return MapScorer(run, data, segmentor=segmentor, device=device)
+        return MapScorer(run, embedded, data, segmentor=segmentor, clip=clip, device=device)
 
     def sheet(self, run, step):
         from evaluation.maps.sheet import sheet
@@ -57,12 +58,13 @@ class Maps(Task):
         rows = [["base", *_cells(scores["base"])], *([step, *_cells(save)] for step, save in scores["saves"].items())]
         rows.append(["real pictures", *_cells(scores["real"])])
         name = "mIoU (classes present)" if scores["figure"] == "miou_present" else "mIoU"
-        return ["save", name, "95 % interval", "over the base", "pixel accuracy"], rows
+        return ["save", name, "95 % interval", "over the base", "pixel accuracy", "Fréchet distance"], rows
 
     def save_words(self, save):
         gain = f", {100 * save['gain'][0]:+.1f} points over the base" if "gain" in save else ""
         accuracy = f"pixel accuracy {100 * save['pixel_accuracy']:.1f} %"
-        return f"mIoU {100 * save['headline']:.1f} %{gain}, {accuracy}"
+        far = f", Fréchet distance {words}" if (words := frechet.told(save)) else ""
+        return f"mIoU {100 * save['headline']:.1f} %{gain}, {accuracy}{far}"
 
     def use_words(self, run):
         return [
@@ -78,4 +80,5 @@ def _cells(told: dict) -> list[str]:
         f"{100 * low:.1f} to {100 * high:.1f}",
         f"{100 * gain[0]:+.1f} ({100 * gain[1]:+.1f} to {100 * gain[2]:+.1f})" if gain else "",
         f"{100 * told['pixel_accuracy']:.1f} %",
+        frechet.told(told),
     ]
