@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.errors import BadInput
+from training.maps import PICTURE, SEGMENTATION
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,22 +17,30 @@ if TYPE_CHECKING:
 
 
 def steering(
-    base: BaseModel, source: Source | None, control: str | None, scale: float | None, data: Path
+    base: BaseModel,
+    source: Source | None,
+    control: str | None,
+    scale: float | None,
+    data: Path,
+    kind: str = SEGMENTATION,
 ) -> tuple[Steering, dict[str, Any]]:
     """What brings maps to `base`, and what is told of it with each picture.
 
     Args:
         source: what is drawn with; a run of maps brings its own ControlNet or hint encoder, of its save.
         control: another ControlNet than that. scale: another hold on the map than the run's, or 1.
+        kind: what is shown to it, of `training.maps.controls`.
 
     Raises:
-        BadInput, MissingModel: the ControlNet is not here or does not fit, or the run has learned its own encoder.
+        BadInput, MissingModel: the ControlNet is not here, does not fit or follows something else, or the run has
+            learned its own encoder.
     """
     from training.base import controlnet
     from training.maps.steering import taking
     from training.maps.steering.protocols import FrozenControlNet
 
     spec = source.run.spec if source and source.run and source.run.spec.follows_maps else None
+    _check_kind(kind, spec.control_kind if spec else SEGMENTATION, control)
     if spec and spec.protocol == "hint-encoder":
         from evaluation.maps.drawn import steering_of
 
@@ -45,6 +54,20 @@ def steering(
     scale = (spec.control_scale if spec else 1.0) if scale is None else float(scale)
     facts = {"control": net.name, "control_fingerprint": net.fingerprint, "control_scale": scale}
     return FrozenControlNet(net.module, scale), facts
+
+
+def kind_of(source: Source | None) -> str:
+    """What is shown where nobody says: what the run that is drawn with was taught to follow, or a map."""
+    spec = source.run.spec if source and source.run else None
+    return spec.control_kind if spec and spec.follows_maps else SEGMENTATION
+
+
+def _check_kind(kind: str, usual: str, control: str | None) -> None:
+    """Raises BadInput where a ControlNet that nobody named would be shown what it does not follow."""
+    if control is None and kind not in (usual, PICTURE):
+        raise BadInput(
+            f"The ControlNet follows {usual}, not {kind}.", f"Name one for {kind} with --control.", "control"
+        )
 
 
 def caption_of(labels: np.ndarray) -> str:

@@ -16,6 +16,7 @@ from evaluation.scorebook import VERSIONS
 from training.errors import BadInput
 from training.jsonfile import Count as Number
 from training.jsonfile import Figure
+from training.maps import SEGMENTATION
 from training.runs.run import SCORE_AGAIN
 from training.runs.scorefile import Step
 
@@ -150,11 +151,16 @@ class _Document(BaseModel):
     extractor: dict[str, str] | None = None
 
 
-def note(segmentor: str, maps: int, extractor: str | None) -> str:
-    """What a reader must know about these figures. extractor: the encoder of the Frechet distances, None for none."""
+def note(segmentor: str, maps: int, extractor: str | None, kind: str = SEGMENTATION) -> str:
+    """What a reader must know about these figures.
+
+    extractor: the encoder of the Frechet distances, None for none. kind: what the pictures follow.
+    """
     words = f"Judged by the segmentor {segmentor}: figures of another one, or of the other protocol, do not compare."
     if maps < FEW_MAPS:
         words += f" With {maps} maps (fewer than {FEW_MAPS}) mIoU is the mean over the classes present."
+    if kind != SEGMENTATION:
+        words += f" Pictures follow {kind}, not maps: mIoU says whether classes are where the real pictures have them."
     if extractor is None:
         return f"{words} {NO_FRECHET}"
     return (

@@ -10,8 +10,7 @@ from evaluation.html import image, images
 from evaluation.maps.book import MapBook
 from evaluation.plots import Series, line_plot
 from evaluation.runscores import drawn_steps
-from training.maps import dataset, reading
-from training.maps.colours import paint
+from training.maps import SEGMENTATION, controls, dataset
 from training.runs.run import Run
 
 ROWS = 12  # held-out maps in the strip
@@ -22,10 +21,13 @@ def film_strip(run: Run, best: int | None) -> str:
     steps, each = drawn_steps(run), len(run.spec.sample.seeds)
     if not steps:
         return ""
-    names = ["map", "real picture", *("no adapter" if step == 0 else f"step {step}" for step in steps)]
+    kind = run.spec.control_kind
+    first = "map" if kind == SEGMENTATION else kind
+    names = [first, "real picture", *("no adapter" if step == 0 else f"step {step}" for step in steps)]
     rows = []
     for i, example in enumerate(dataset.read(run.path, dataset.HELD_OUT)[: min(ROWS, run.spec.held_out)]):
-        cells = [image(Image.fromarray(paint(reading.labels_of(example.map))), "map"), images([example.picture])]
+        shown = controls.painted(controls.of_pair(kind, example.picture, example.map))
+        cells = [image(Image.fromarray(shown), first), images([example.picture])]
         cells += [images(run.samples(step)[i * each :][:1], "best" if step == best else "") for step in steps]
         filled = "".join(f"<td>{cell}</td>" for cell in cells)
         rows.append(f"<tr><th>{escape(example.caption)}</th>{filled}</tr>")

@@ -97,7 +97,8 @@ class MapScorer:
     def _with_frechet(self, book: MapBook) -> MapBook:
         """The book with the distance of every drawn step, those of another encoder measured again."""
         extractor = self.extractor and self.extractor.describe()
-        book = replace(book, note=books.note(self.segmentor.name, len(self.held), extractor and extractor["name"]))
+        name = extractor and extractor["name"]
+        book = replace(book, note=books.note(self.segmentor.name, len(self.held), name, self.spec.control_kind))
         if extractor is None:
             return replace(book, extractor=None, frechet={})
         same = book.extractor is not None and all(book.extractor.get(key) == extractor[key] for key in SEEN)

@@ -2,6 +2,7 @@
 
 from evaluation import frechet
 from evaluation.tasks.task import Task
+from training.maps import SEGMENTATION
 
 
 class Maps(Task):
@@ -67,9 +68,11 @@ class Maps(Task):
         return f"mIoU {100 * save['headline']:.1f} %{gain}, {accuracy}{far}"
 
     def use_words(self, run):
+        kind = run.spec.control_kind
+        words, file = ("maps", "0000.map.png") if kind == SEGMENTATION else (f"{kind} edges of pictures", "0000.png")
         return [
-            "It belongs to maps: draw with one.",
-            f"Try it: delora generate 'a photo' --run {run.id} --map {run.path / 'held-out' / '0000.map.png'}",
+            f"It belongs to {words}: draw with one.",
+            f"Try it: delora generate 'a photo' --run {run.id} --map {run.path / 'held-out' / file}",
         ]
 
 
