@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evaluation import samplesubjects, subject_table, tasks
+from evaluation import frechet, samplesubjects, subject_table, tasks
 from evaluation.figures import FIGURES
 from evaluation.maps import sheet
 from evaluation.maps.gathering import sample_set
@@ -172,7 +172,7 @@ def _run_of_maps(study: Ablation, base, method: str) -> Run:
 
 
 def _plain(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: told[key] for key in ("headline", "interval", "gain", "pixel_accuracy") if key in told}
+    return {key: told[key] for key in ("headline", "interval", "gain", "pixel_accuracy", "frechet") if key in told}
 
 
 def _map_cells(told: Mapping[str, Any]) -> list[str]:
@@ -183,6 +183,7 @@ def _map_cells(told: Mapping[str, Any]) -> list[str]:
         f"{100 * told['headline']:.1f} ({100 * low:.1f} to {100 * high:.1f})",
         f"{100 * gain[0]:+.1f} ({100 * gain[1]:+.1f} to {100 * gain[2]:+.1f})" if gain else "",
         f"{100 * told['pixel_accuracy']:.1f}",
+        frechet.told(told),
     ]
 
 
@@ -224,7 +225,13 @@ def _trained(run: Run, base) -> int:
 
 
 HEADINGS: dict[str, Sequence[str]] = {
-    "maps": ("numbers trained", "mIoU % (95 % interval)", "over no adapter, points", "pixel accuracy %"),
+    "maps": (
+        "numbers trained",
+        "mIoU % (95 % interval)",
+        "over no adapter, points",
+        "pixel accuracy %",
+        "Fréchet distance",
+    ),
     "dreambooth": ("numbers trained", "DINO", "CLIP-I", "CLIP-T", *(figure.name for figure in FIGURES)),
 }
 PAPER_HEADINGS = {"maps": ("paper: mIoU", "accuracy", "FID"), "dreambooth": ("paper: DINO", "CLIP-I")}

@@ -119,6 +119,11 @@ class MapsSpec(RunSpec):
         description="What brings the map to the model: frozen-controlnet (a ready ControlNet that stays as it is; the "
         "adapter learns) or hint-encoder (the paper's: a small encoder that learns together with the adapter).",
     )
+    control_kind: Literal["segmentation", "canny", "lineart"] = Field(
+        "segmentation",
+        description="What pictures follow: segmentation (their maps), or edges found in the pictures themselves: canny "
+        "or lineart, with a ControlNet of that kind.",
+    )
     controlnet: str = Field(
         "embedded",
         min_length=1,
@@ -147,7 +152,12 @@ class MapsSpec(RunSpec):
 
     @property
     def facts(self) -> dict[str, str]:
-        told = {**super().facts, "protocol": self.protocol, "control_scale": f"{self.control_scale:g}"}
+        told = {
+            **super().facts,
+            "protocol": self.protocol,
+            "control_kind": self.control_kind,
+            "control_scale": f"{self.control_scale:g}",
+        }
         return told | ({"controlnet": self.controlnet} if self.protocol == "frozen-controlnet" else {})
 
     @property

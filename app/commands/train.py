@@ -83,7 +83,7 @@ def train(
             raise BadInput(f"Run {run.id} is done.", "To train longer, make a new run with --steps.", field="resume")
     else:
         judges_of(values.get("task", USUAL), dino=dino, clip=clip)
-        given = Given(pictures or [], judged_by, values.get("held_out"), answers(numbers, shared, nearest))
+        given = Given(pictures or [], judged_by, values.get("held_out"), answers(numbers, shared, nearest), data)
         run, base = new_run(given, values, effort, data)
     finish(run, base, as_json, dino=dino, clip=clip, sheet=sheet)
 

@@ -60,6 +60,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Maps": {
         "protocol": "What brings the map in (protocol)",
+        "control_kind": "What pictures follow (control)",
         "controlnet": "ControlNet",
         "control_scale": "Hold on the map (control scale)",
         "learning_rate_hint": "Learning rate of the hint encoder",

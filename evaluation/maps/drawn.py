@@ -12,7 +12,7 @@ from evaluation.pictures import read_pictures, write_picture
 from training import atomic
 from training.base import precision
 from training.errors import from_os_error
-from training.maps import dataset, reading
+from training.maps import controls, dataset
 from training.maps.steering import drawing, taking
 from training.runs import checkpoint
 
@@ -84,7 +84,7 @@ def wishes(run: Run) -> list[Wish]:
     return [
         drawing.Wish(labels, example.caption, seed)
         for example in held[: run.spec.held_out]
-        for labels in [reading.labels_of(example.map)]
+        for labels in [controls.of_pair(run.spec.control_kind, example.picture, example.map)]
         for seed in seeds
     ]
 

@@ -1,13 +1,15 @@
 """Teaching pictures from semantic maps: pairs taken in, held-out maps drawn, and judged by a segmentor."""
 
+from evaluation import frechet
 from evaluation.tasks.task import Task
+from training.maps import SEGMENTATION
 
 
 class Maps(Task):
     """Pictures that follow maps (`training.maps`)."""
 
     name = "maps"
-    judges = ("segmentor",)
+    judges = ("segmentor", "clip")
 
     def gather(self, given, spec, size_px, folder):
         from evaluation.maps.gathering import gather
@@ -34,10 +36,10 @@ class Maps(Task):
 
         drawn.draw(run, base, adapter, step, data, progress)
 
-    def scorer(self, run, embedded, data, *, device="cpu", segmentor=None):
+    def scorer(self, run, embedded, data, *, device="cpu", segmentor=None, clip=None):
         from evaluation.maps.runscores import MapScorer
 
-        return MapScorer(run, data, segmentor=segmentor, device=device)
+        return MapScorer(run, embedded, data, segmentor=segmentor, clip=clip, device=device)
 
     def sheet(self, run, step):
         from evaluation.maps.sheet import sheet
@@ -61,10 +63,13 @@ class Maps(Task):
     def save_words(self, save):
         gain = f", {100 * save['gain'][0]:+.1f} points over the base" if "gain" in save else ""
         accuracy = f"pixel accuracy {100 * save['pixel_accuracy']:.1f} %"
-        return f"mIoU {100 * save['headline']:.1f} %{gain}, {accuracy}"
+        far = f", Fréchet distance {words}" if (words := frechet.told(save)) else ""
+        return f"mIoU {100 * save['headline']:.1f} %{gain}, {accuracy}{far}"
 
     def use_words(self, run):
+        kind = run.spec.control_kind
+        words, file = ("maps", "0000.map.png") if kind == SEGMENTATION else (f"{kind} edges of pictures", "0000.png")
         return [
-            "It belongs to maps: draw with one.",
-            f"Try it: delora generate 'a photo' --run {run.id} --map {run.path / 'held-out' / '0000.map.png'}",
+            f"It belongs to {words}: draw with one.",
+            f"Try it: delora generate 'a photo' --run {run.id} --map {run.path / 'held-out' / file}",
         ]

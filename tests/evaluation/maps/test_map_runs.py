@@ -205,3 +205,39 @@ def test_judges_of_the_other_task_are_refused(finished):
         with pytest.raises(BadInput) as caught:
             tasks.TASKS[task].judged_by({name: "x", "clip": None})
         assert caught.value.field == name
+
+
+def test_each_save_has_its_frechet_distance_from_the_held_out_pictures_once_there_is_a_clip(
+    finished, tmp_path, judge_folders
+):
+    from evaluation import encoders, frechet, tasks
+    from evaluation.report import write_report
+
+    data = tmp_path / "data"
+    shutil.copytree(finished["frozen-controlnet"].path.parent.parent, data)
+    run = Run(data / "runs" / finished["frozen-controlnet"].id)
+    before = run.scores()
+    assert before["extractor"] is None and "frechet" not in before["base"] and "models get clip" in before["note"]
+    tasks.of(run.spec).scorer(run, False, data, clip=str(judge_folders["clip"])).update()
+    after = run.scores()
+    clip = encoders.load("clip", str(judge_folders["clip"]))
+    assert after["extractor"] == clip.describe() and clip.name in after["note"]
+
+    def seen(paths):
+        return clip.embed_images([Image.open(path).convert("RGB") for path in paths]).numpy()
+
+    real = seen([example.picture for example in dataset.read(run.path, dataset.HELD_OUT)])
+    for step, told in ((0, after["base"]), (2, after["saves"]["2"]), (4, after["saves"]["4"])):
+        assert told["frechet"] == {
+            "value": frechet.distance(seen(run.samples(step)), real), "pictures": 4, "real": 2, "indicative": True,
+        }  # fmt: skip
+        assert told["counts"] == (before["base"] if step == 0 else before["saves"][str(step)])["counts"]
+    assert "frechet" not in after["real"], "real pictures are at no distance from themselves"
+
+    words = frechet.told(after["saves"]["4"])
+    assert words.endswith("(4 pictures, indicative)")
+    assert words in tasks.of(run.spec).save_words(after["saves"]["4"])
+    assert [row[-1] for row in tasks.of(run.spec).table(after)[1]][2:] == [words, ""]
+    assert words in write_report(run, tmp_path / "report.html").read_text()
+    tasks.of(run.spec).scorer(run, False, data).update()  # the CLIP that scored it before is taken again
+    assert run.scores() == after
