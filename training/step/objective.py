@@ -23,22 +23,36 @@ class Losses(NamedTuple):
     parts: Tensor  # instance, prior
 
 
+class Question(NamedTuple):
+    """What a step asks the UNet, and what the answer costs. Each tensor has the batch as its first dimension."""
+
+    latents: Tensor  # (b, C, h, w)
+    timestep: Tensor  # (b,)
+    text: Tensor  # (b, tokens, width)
+    losses: Callable[[Tensor], Losses]  # of the UNet's answer, (b, C, h, w)
+
+
 class Objective(Protocol):
     """The loss of one run on one base model. Its data lies ready on the UNet's device.
 
     trained: what learns together with the adapter and is saved beside it, None where nothing does. rate: its learning
-    rate, 0.0 for nothing. beside: what a step holds for it beside base model and adapter.
+    rate, 0.0 for nothing. beside: what a step holds for it beside base model and adapter. asks: whether it has a
+    `question`, so that several runs can be answered in one pass of the UNet.
     """
 
     trained: nn.Module | None
     rate: float
     beside: Beside
+    asks: bool
 
     def draw(self, step: int, n: int) -> tuple[Draws, Draws | None]:
         """The draws of a step (from 0), of n examples, and of n more of a second kind where one takes part."""
 
     def loss(self, first: Draws, second: Draws | None, n: int) -> Losses:
         """The share of these draws in the loss of a step with n examples of each kind."""
+
+    def question(self, first: Draws, second: Draws | None, n: int) -> Question:
+        """The same before the UNet has answered; only where it `asks`."""
 
 
 class Watch(Protocol):

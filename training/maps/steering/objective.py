@@ -37,6 +37,8 @@ class FromMaps:
             None where none is turned. text: (N, tokens, width), a caption each.
     """
 
+    asks = False  # the UNet is called by the steering
+
     def __init__(
         self,
         base: BaseModel,
