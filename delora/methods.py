@@ -149,7 +149,10 @@ class Additive(Method):
         raise NotImplementedError
 
     def recipe(self, dtype: torch.dtype) -> tuple[type[Recipe], tuple[Tensor, ...], Factors | None] | None:
-        """The recipe of `factors().plus`, what it takes, and `factors().minus` in `dtype`; None: left to autograd."""
+        """The recipe of `factors().plus`, what it takes, and `factors().minus` in `dtype`; None: left to autograd.
+
+        What it takes may get one more dimension in front, that of several adapters (`rows`).
+        """
         return None
 
     def add_to(self, y: Tensor, x: Tensor, linear: nn.Linear, y0: Tensor) -> Tensor:

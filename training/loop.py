@@ -21,7 +21,7 @@ import torch
 import delora
 from training import atomic
 from training.base import precision
-from training.errors import BadInput, RunFailed, Stopped, StudioError, Superseded, disk_full
+from training.errors import RunFailed, Stopped, StudioError, Superseded, disk_full
 from training.runs import checkpoint, endings, shortage
 from training.runs.run import Follower, Run
 from training.runs.signals import stop_on_signals
@@ -164,20 +164,12 @@ class _Loop:
         self.accelerator = precision.accelerator(mixed_precision, base.unet.device)
 
     def go(self) -> Life:
-        torch.set_num_threads(self.spec.threads or self._threads_before() or torch.get_num_threads())
+        torch.set_num_threads(self.spec.threads or checkpoint.threads_before(self.run) or torch.get_num_threads())
         trainer = self._prepared()
         try:
             return (yield from self._train(trainer))
         finally:
             trainer.close()
-
-    def _threads_before(self) -> int | None:
-        """The threads that a resumed run began with, if this computer has as many: sums stay the same to the bit."""
-        with contextlib.suppress(BadInput):
-            for step in checkpoint.resumable(self.run):
-                before = checkpoint.read(self.run.checkpoint(step))["threads"]
-                return before if before <= (os.cpu_count() or 1) else None
-        return None
 
     def _prepared(self) -> Trainer:
         run, base, spec = self.run, self.base, self.spec

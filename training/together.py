@@ -8,6 +8,7 @@ resume are those of a run trained alone, and it can be taken up again alone or t
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -53,8 +54,10 @@ def train(
         How each run ended, by its id: what `loop.train` returns, or the error that it raises.
 
     Raises:
-        BadInput: no run, the same one twice, or runs of unlike precision.
+        BadInput: no run, the same one twice, runs of unlike precision, or one process of several.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BadInput("Runs are trained together by one process.", "Train each alone to spread it over several.")
     if not runs or len({run.id for run in runs}) < len(runs):
         raise BadInput("Runs trained together must be different ones, and at least one.", "Name each once.", "runs")
     if len({precision.choose(run.spec.mixed_precision, base.unet.device) for run in runs}) > 1:

@@ -15,7 +15,7 @@ import torch
 
 import delora
 from training.step import memory
-from training.step.trainer import Diverged
+from training.step.objective import joined
 
 if TYPE_CHECKING:
     from training.spec import RunSpec
@@ -33,10 +33,10 @@ def why_alone(spec: RunSpec) -> str | None:
 
 def kind(trainer: Trainer) -> tuple | None:
     """What trainers must have in common to share a pass; None for one that cannot share any."""
-    if why_alone(trainer.spec) or not trainer.objective.asks or trainer.accelerator.num_processes > 1:
+    if why_alone(trainer.spec) or not trainer.objective.asks:
         return None
     spec = trainer.spec
-    return trainer.pictures, trainer.plan, spec.with_prior, spec.resolution, trainer.accelerator.mixed_precision
+    return type(trainer.objective), spec.with_prior, spec.resolution, trainer.pictures, trainer.plan
 
 
 def most_at_once(trainers: Sequence[Trainer]) -> int:
@@ -46,7 +46,7 @@ def most_at_once(trainers: Sequence[Trainer]) -> int:
     return max(1, int(free / max(e.activations_gb for e in estimates)))
 
 
-def make_steps(trainers: Sequence[Trainer]) -> list[dict[str, Any] | Diverged]:
+def make_steps(trainers: Sequence[Trainer]) -> list[dict[str, Any] | Exception]:
     """One step of each of these trainers of one `kind`, on one base model: its event, or what ends that run alone.
 
     Errors of the pass itself, such as too little memory, pass through; nothing has changed then, and the steps can be
@@ -69,7 +69,7 @@ def _gradients(trainers: Sequence[Trainer]) -> list[torch.Tensor]:
     drawn = [trainer.objective.draw(trainer.step, n) for trainer in trainers]
     first.apply_plan()
     unet.train()
-    totals = [0.0] * len(trainers)
+    parts = None
     with delora.by_rows(unet, [trainer.adapter for trainer in trainers]):
         for start in range(0, n, first.plan.micro_batch):
             part = slice(start, start + first.plan.micro_batch)
@@ -78,16 +78,15 @@ def _gradients(trainers: Sequence[Trainer]) -> list[torch.Tensor]:
                     trainer.objective.question(own[part], other[part] if other else None, n)
                     for trainer, (own, other) in zip(trainers, drawn, strict=True)
                 ]
-                latents, timestep, text = (torch.cat(tensors) for tensors in list(zip(*asked, strict=True))[:3])
-                answers = unet(latents, timestep, text, return_dict=False)[0].chunk(len(trainers))
-                losses = [question.losses(answer) for question, answer in zip(asked, answers, strict=True)]
-                sum(trainer.scaled(own.total) for trainer, own in zip(trainers, losses, strict=True)).backward()
-            totals = [total + own.parts for total, own in zip(totals, losses, strict=True)]
-    return totals
+                whole = joined(asked)
+                losses = whole.losses(whole.put_to(unet))  # (N,), (N, 1 or 2)
+                sum(trainer.scaled(own) for trainer, own in zip(trainers, losses.total, strict=True)).backward()
+            parts = losses.parts if parts is None else parts + losses.parts
+    return list(parts)
 
 
-def _finished(trainer: Trainer, parts: torch.Tensor, began: float, count: int) -> dict[str, Any] | Diverged:
+def _finished(trainer: Trainer, parts: torch.Tensor, began: float, count: int) -> dict[str, Any] | Exception:
     try:
         return {**trainer.finish_step(parts, began), "together": count}
-    except Diverged as error:
+    except Exception as error:  # its own alone: the gradients of the others are good
         return error

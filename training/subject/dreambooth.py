@@ -82,7 +82,7 @@ class DreamBooth:
     def loss(self, instance: Draws, prior: Draws | None, n: int) -> Losses:
         """The share of these draws in the loss of a step with n pictures of each kind."""
         asked = self.question(instance, prior, n)
-        return asked.losses(self.base.unet(asked.latents, asked.timestep, asked.text, return_dict=False)[0])
+        return asked.losses(asked.put_to(self.base.unet))
 
     def question(self, instance: Draws, prior: Draws | None, n: int) -> Question:
         """What that asks the UNet."""
@@ -104,7 +104,7 @@ class DreamBooth:
             total = parts[0] + self.spec.prior_weight * parts[1] if prior else parts[0]
             return Losses(total, parts.detach())
 
-        return Question(zt.to(unet.dtype), timestep.to(device), text, losses)
+        return Question(zt.to(unet.dtype), timestep.to(device), text, {}, losses)
 
 
 def take_in(run: Run, base: BaseModel, data: Path, watch: Watch) -> DreamBooth:
