@@ -122,9 +122,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=4, help="how many at once")
     parser.add_argument("--rounds", type=int, default=7, help="rounds that are measured")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
-    parser.add_argument(
-        "--cpu-time", action="store_true", help="processor time of this process, not the clock on the wall"
-    )
+    parser.add_argument("--cpu-time", action="store_true", help="this process's processor time, not the wall clock's")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -65,7 +65,7 @@ def train(
         raise BadInput(told, "Train those of another precision alone.", "mixed_precision")
     with stop_on_signals(*runs), loop.keeping_threads(), contextlib.ExitStack() as stack:
         together = _Together()
-        for run in runs:
+        for i, run in enumerate(runs):
             life = loop.life(
                 run,
                 base,
@@ -73,7 +73,7 @@ def train(
                 on_save=_of(run, on_save),
                 progress=_of(run, progress),
                 data=data,
-                name=run.id,
+                name=f"run {i}",
             )
             stack.callback(life.close)
             together.begin(run, life)
