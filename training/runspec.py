@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -93,6 +93,9 @@ class RunSpec(BaseModel):
 
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of every draw: the same seed gives the same run.")
     save_every: int = Field(60, ge=1, description="Steps between two saves; each save is drawn and scored.")
+    save_at: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = Field(
+        (), max_length=200, description="Save at these steps instead, and at the last one. Empty: every so many steps."
+    )
     keep_every: int | None = Field(
         None, ge=1, description="Of older saves only those at multiples of this stay. Empty: all stay."
     )
@@ -122,6 +125,13 @@ class RunSpec(BaseModel):
         if self.start_step is not None and self.start_step >= self.steps:
             raise ValueError(f"steps ({self.steps}) must be more than start_step ({self.start_step}).")
         return self
+
+    @property
+    def saves(self) -> tuple[int, ...]:
+        """The steps at which it saves, draws and scores, ascending; not the save that it begins with."""
+        first = self.start_step or 0
+        every = self.save_at or range(self.save_every, self.steps, self.save_every)
+        return tuple(sorted({step for step in every if first < step < self.steps} | {self.steps}))
 
     @property
     def subject(self) -> str:

@@ -26,7 +26,7 @@ def needed_bytes(spec: RunSpec, caps: Capabilities) -> float:
             numbers += inputs * outputs * (3 if whole else 1)
         else:
             numbers += (fitting.rank_of(spec, path) or 4) * (inputs + outputs)
-    saves = -(-(spec.steps - (spec.start_step or 0)) // spec.save_every)
+    saves = len(spec.saves)
     kept = min(saves, spec.steps // spec.keep_every + RESUMABLE + 1) if spec.keep_every else saves
     copies = 2 if getattr(spec.adapter, "init", "") == "frozen-copy" else 1  # the frozen start is saved as well
     weights = numbers * FLOAT_BYTES * (copies * (kept + EXPORTS) + 2 * RESUMABLE)
