@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from training import room
@@ -35,11 +36,17 @@ def needed_bytes(spec: RunSpec, caps: Capabilities) -> float:
 
 
 def faults(data: Path, spec: RunSpec, caps: Capabilities) -> list[str]:
-    """Why the disk of the data folder is too small, if it is."""
-    free, needed = room.free_bytes(data), needed_bytes(spec, caps)
+    """Why the disk of the data folder is too small for a run, if it is."""
+    return faults_of_all(data, [spec], caps)
+
+
+def faults_of_all(data: Path, specs: Sequence[RunSpec], caps: Capabilities) -> list[str]:
+    """Why the disk of the data folder is too small for these runs together, if it is."""
+    free, needed = room.free_bytes(data), sum(needed_bytes(spec, caps) for spec in specs)
     if needed <= free:
         return []
+    who = "this run writes" if len(specs) == 1 else f"these {len(specs)} runs write"
     return [
-        f"The disk of {data} has {room.size(free)} left, and this run writes about {room.size(needed)}. "
+        f"The disk of {data} has {room.size(free)} left, and {who} about {room.size(needed)}. "
         "Free some space, or save less often."
     ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from app import control, ownfolders
@@ -230,15 +232,21 @@ def _made(data: Path, draft: Draft, run_id: str, record: Path) -> Run:
     """The run of a draft, under the draft's lock. record: where its id is written down."""
     if found := problems(data, draft):
         raise BadInput(f"{found[0].label}: {found[0].words}", field=found[0].field)
-    spec, used = spec_of(data, draft), draft.usable
+    spec = spec_of(data, draft)
+    with cleaned(data, draft, spec) as pictures:
+        atomic.write_text(record, run_id)  # before the run, so that a crash in between makes no second one
+        return rundir.create(data, spec, pictures, run_id)
+
+
+@contextlib.contextmanager
+def cleaned(data: Path, draft: Draft, spec: RunSpec) -> Iterator[list[Path]]:
+    """A draft's pictures as a run of `spec` reads them, for as long as the block takes. Raises as `from_os_error`."""
+    used, beside = draft.usable, None
     size = spec.resolution or models.describe(spec.base, data).size_px
     paths, crops = [draft.picture_file(picture) for picture in used], [picture.crop for picture in used]
-    beside = None
     try:
         beside = Path(tempfile.mkdtemp(prefix=".", suffix=atomic.PART, dir=draft.folder))
-        cleaned = intake.prepare(paths, beside / "dataset", size, crops)
-        atomic.write_text(record, run_id)  # before the run, so that a crash in between makes no second one
-        return rundir.create(data, spec, cleaned, run_id)
+        yield intake.prepare(paths, beside / "dataset", size, crops)
     except OSError as error:
         raise from_os_error(error, draft.folder) from error
     finally:
