@@ -96,12 +96,13 @@ def _destroyed(columns: Sequence[Told], scored: Sequence[Told]) -> str:
     kept = [column for column in seeing if column.advice.collapsed is None]
     parts = [*broken]
     if lost:
-        parts.append(f"no longer clean pictures are those of {listed(lost)}")
+        parts.append(f"{listed(lost)} no longer {'draws' if len(lost) == 1 else 'draw'} clean pictures")
     if kept:
         steps = {column.newest for column in kept}
         at = f"at step {steps.pop()}" if len(steps) == 1 else "at their newest saves"
-        who = f"all {len(kept)} columns" if len(kept) == len(columns) else listed([column.name for column in kept])
-        parts.append(f"still clean {at} are those of {who}" if lost else f"the pictures of {who} still are clean {at}")
+        who = f"all {len(kept)} columns" if len(kept) == len(columns) > 2 else listed([column.name for column in kept])
+        does, draws = ("does", "draws") if len(kept) == 1 else ("do", "draw")
+        parts.append(f"{who} still {does} {at}" if lost else f"{who} still {draws} clean pictures {at}")
     return ", ".join(parts)
 
 

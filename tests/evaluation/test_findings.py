@@ -27,7 +27,7 @@ def test_the_nearest_column_and_those_within_its_spread_are_named(told):
     ]
     assert sentence(columns) == (
         "DeLoRA ×1 comes nearest to Biscuit (likeness 75 ± 2 % at step 8), with LoRA ×1 (likeness 74 ± 2 % at step 4) "
-        "within its spread; the pictures of all 3 columns still are clean at step 8."
+        "within its spread; all 3 columns still draw clean pictures at step 8."
     )
 
 
@@ -41,15 +41,15 @@ def test_what_was_destroyed_is_told_with_its_step(told):
     found = sentence(columns)
     assert found.startswith("DeLoRA ×8 comes nearest to Biscuit (likeness 75 ± 2 % at step 8); ")
     assert "the numbers of LoRA ×64 broke down at step 6, " in found
-    assert "no longer clean pictures are those of LoRA ×4 (since step 8) and LoRA ×8 (since step 4), " in found
-    assert found.endswith("still clean at step 8 are those of DeLoRA ×8.")
+    assert "LoRA ×4 (since step 8) and LoRA ×8 (since step 4) no longer draw clean pictures, " in found
+    assert found.endswith(" DeLoRA ×8 still does at step 8.")
 
 
 def test_while_it_runs_it_says_so_far(told):
     columns = [told("DeLoRA", {4: (0.6, 1.0)}, ended=False), told("LoRA", None, ended=False)]
     assert sentence(columns) == (
-        "So far, DeLoRA comes nearest to Biscuit (likeness 50 ± 2 % at step 4); the pictures of DeLoRA still are clean "
-        "at step 4."
+        "So far, DeLoRA comes nearest to Biscuit (likeness 50 ± 2 % at step 4); DeLoRA still draws clean pictures at "
+        "step 4."
     )
     assert sentence(columns[1:]) == NOTHING and sentence([told("LoRA", {})]) == NOTHING
 
@@ -57,5 +57,5 @@ def test_while_it_runs_it_says_so_far(told):
 def test_where_nothing_is_like_the_subject_no_column_is_praised(told):
     found = sentence([told("DeLoRA", {4: (0.41, 1.0)}), told("LoRA", {4: (0.35, 1.0), 8: (0.3, 1.0)})])
     assert found == (
-        "No column has a save to recommend; the pictures of all 2 columns still are clean at their newest saves."
+        "No column has a save to recommend; DeLoRA and LoRA still draw clean pictures at their newest saves."
     )

@@ -22,6 +22,7 @@ from training.errors import BadInput
 LEAST, MOST = 2, 4
 OF_THE_RUN = ("parent", "start_step")  # settings that say where a run came from, not how it was trained
 LONGEST_NAME = 24
+CROSSED = "× marks the save from which on no picture of that run is clean any more."
 MOVED = "How far it moved, mean of all layers"
 
 _pictures: Kept[str] = Kept(64)
@@ -72,14 +73,18 @@ def strips(views: Sequence[RunView]) -> str:
     return f'<section aria-labelledby="ds-film"><h2 id="ds-film">Film strips</h2>{own}{body}</section>'
 
 
-def plots(views: Sequence[RunView]) -> str:
-    """The three figures and distance against steps, a line a run."""
-    names = [_name(view, views) for view in views]
+def plots(views: Sequence[RunView], names: Sequence[str] = ()) -> str:
+    """The three figures and distance against steps, a line a run; crossed out where its pictures stop being clean.
+
+    names: what to call the runs, instead of their own names.
+    """
+    names = names or [_name(view, views) for view in views]
     lines: dict[Figure, list[Series]] = {figure: [] for figure in FIGURES}
     moved = []
     for view, name, colour in zip(views, names, COLOURS, strict=False):
         for figure in FIGURES if view.book else ():
-            lines[figure] += curves.figure_series(figure, view.book, name, colour)
+            collapsed = view.recommendation.collapsed
+            lines[figure] += curves.figure_series(figure, view.book, name, colour, collapsed)
         moved += _moved(view, name, colour)
     steps = [0, *(step for view in views for step in view.samples)]
     drawn = [curves.figure_plot(figure, found, steps, **SIZE) for figure, found in lines.items()]
@@ -94,6 +99,8 @@ def plots(views: Sequence[RunView]) -> str:
         for view, name in zip(views, names, strict=True)
         if view.book and view.recommendation.warning
     ]
+    if any(view.book and view.recommendation.collapsed is not None for view in views):
+        told.insert(0, CROSSED)
     meaning = scores.meaning(views[0]) + "".join(map(words.paragraph, (*notes, *told)))
     tables = "".join(
         words.folded(f"All scores of {name}", scores.table(view), f"ds-scores-{view.id}")
