@@ -82,12 +82,13 @@ def compare(
 def _train(made: Any, quiet: bool) -> None:
     """Train what is not finished, one column after another. A column whose numbers break down is a finding."""
     from app.adapters.saves import open_base
-    from app.comparisons import begin
+    from app.comparisons import begin, together
     from app.comparisons.comparison import has_finished
 
-    base = None
+    if not (left := together.unfinished(made)):
+        return
+    base = open_base(left[0].spec.base, made.data, left[0].spec.mixed_precision)
     for run in begin.set_aside(made):
-        base = base or open_base(run.spec.base, made.data, run.spec.mixed_precision)
         try:
             to_its_end(run, base, quiet, f"delora compare --resume {made.id}", dino=None, clip=None)
         except RunFailed:
