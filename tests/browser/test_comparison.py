@@ -37,6 +37,7 @@ def test_a_comparison_is_started_followed_and_taken_away(app, page, tmp_path):
     expect(page.locator(".ds-heat svg")).to_have_count(2)
     expect(page.locator("#ds-found")).to_contain_text("clean pictures")
 
+    assert walks.serious(page) == []
     beside(page, "DeLoRA, step 4", "LoRA, step 4", "LoRA, step 2")
     with page.expect_download() as download:
         page.get_by_role("link", name=re.compile("Download jeep.safetensors of LoRA")).click()
@@ -71,6 +72,7 @@ def beside(page, pressed: str, opposite: str, chosen: str) -> None:
     box.get_by_label("Right", exact=True).select_option(chosen)
     expect(right).to_have_attribute("alt", chosen)
     assert all(walks.loaded(page, "dialog .ds-pair img"))
+    assert walks.serious(page) == []
     at = "box => getComputedStyle(box).getPropertyValue('--cut')"
     box.get_by_label("How much of the left picture is shown").fill("20")
     assert box.locator(".ds-compared").evaluate(at) == "20%"
