@@ -17,8 +17,8 @@ ROOMS = ["delora", "training", "evaluation", "app"]
 FLOORS = {
     "training": """errors room jsonfile atomic base adapterspec specwords runspec spec presets runs sample step subject
         maps loop together pretrain""",
-    "app": """terminal words ownfolders adapters work orders control worker computer drafts actions
-        web.reading web.parts web.uploads web.studio web.door web.pages web commands cli""",
+    "app": """terminal words ownfolders adapters work orders control worker computer drafts comparisons
+        actions web.reading web.parts web.uploads web.studio web.door web.pages web commands cli""",
 }
 HEAVY = {
     "torch",

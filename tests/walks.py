@@ -2,7 +2,6 @@
 
 import re
 
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 import assets
@@ -76,8 +75,10 @@ def loaded(page: Page, selector: str) -> list[bool]:
     return page.locator(selector).evaluate_all(script)
 
 
-def serious(page) -> list[str]:
+def serious(page: Page) -> list[str]:
     """What axe-core calls serious or critical on our pages, as sentences."""
+    from axe_playwright_python.sync_playwright import Axe
+
     found = Axe().run(page).response["violations"]
     return [
         f"{fault['id']}: {node['html'][:160]}"

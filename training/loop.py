@@ -197,13 +197,13 @@ class _Loop:
             run.append_event(trainer.geometry())
         else:
             self._saved(trainer)
-        every = max(1, spec.steps // GEOMETRY_POINTS)
+        every, saves = max(1, spec.steps // GEOMETRY_POINTS), frozenset(spec.saves)
         while trainer.step < spec.steps:
             if self._stop_asked():
                 return self._stop(trainer)
             event = (yield trainer) or self._step(trainer)
             run.append_event(event)
-            saving = trainer.step % spec.save_every == 0 or trainer.step == spec.steps
+            saving = trainer.step in saves
             if saving or trainer.step % every == 0:
                 run.append_event(trainer.geometry())
             if saving:

@@ -9,7 +9,7 @@ import typer
 from app.adapters.exporting import export as write_export
 from app.adapters.exporting import file_name
 from app.adapters.formats import CHECKED, FORMATS, USES, about, exact_formats
-from app.commands.common import Data, Json, answer, command, default_data, on_device
+from app.commands.shared.common import Data, Json, answer, command, default_data, on_device
 from training.errors import BadInput
 from training.runs import rundir
 

@@ -7,8 +7,8 @@ import typer
 
 from app.adapters import sources, steered
 from app.adapters.sources import Source
-from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
 from app.commands.maps import Nearest, Numbers, Shared, answers, read_map
+from app.commands.shared.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
 from app.orders import following
 from app.orders.drawings import USUAL_PX
 from app.orders.request import Sampler, parse_request

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, table, words_for_notes
+from app.commands.shared.common import (
+    Bars,
+    Data,
+    Json,
+    answer,
+    command,
+    default_data,
+    on_device,
+    table,
+    words_for_notes,
+)
 from training.errors import BadInput
 
 if TYPE_CHECKING:

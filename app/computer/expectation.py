@@ -100,7 +100,7 @@ def expectation(data: Path, spec: RunSpec) -> Expectation:
         return statistics.median(getattr(record, name) for record in records)
 
     steps = spec.steps - (spec.start_step or 0)
-    saves = -(-steps // spec.save_every)
+    saves = len(spec.saves)
     pictures = (saves + 1) * spec.pictures_per_save  # and the base model's
     seconds = middle("rest") + steps * middle("step") + saves * middle("score")
     seconds += pictures * spec.sample.steps * middle("picture")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from app import control, ownfolders
@@ -188,13 +190,21 @@ def _made(data: Path, draft: Draft, run_id: str, record: Path) -> Run:
     if found := problems(data, draft):
         raise BadInput(f"{found[0].label}: {found[0].words}", field=found[0].field)
     spec = spec_of(data, draft)
-    size = spec.resolution or models.describe(spec.base, data).size_px
-    beside = None
+    with cleaned(data, draft, spec) as made:
+        atomic.write_text(record, run_id)  # before the run, so that a crash in between makes no second one
+        return rundir.create(data, spec, made, run_id)
+
+
+@contextlib.contextmanager
+def cleaned(data: Path, draft: Draft, spec: RunSpec) -> Iterator[Sequence[Path] | Mapping[str, Path]]:
+    """A draft's pictures, or pairs, as a run of `spec` reads them and `rundir.create` takes them, for one block.
+
+    Raises as `from_os_error`.
+    """
+    size, beside = spec.resolution or models.describe(spec.base, data).size_px, None
     try:
         beside = Path(tempfile.mkdtemp(prefix=".", suffix=atomic.PART, dir=draft.folder))
-        cleaned = content(draft).prepare(draft, beside, size)
-        atomic.write_text(record, run_id)  # before the run, so that a crash in between makes no second one
-        return rundir.create(data, spec, cleaned, run_id)
+        yield content(draft).prepare(draft, beside, size)
     except OSError as error:
         raise from_os_error(error, draft.folder) from error
     finally:

@@ -67,6 +67,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Saves and test pictures": {
         "save_every": "Steps between saves",
+        "save_at": "Only at these steps (save at)",
         "keep_every": "Old saves to keep",
         "sample.prompts": "Test prompts",
         "held_out": "Held-out maps",

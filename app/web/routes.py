@@ -10,13 +10,16 @@ from __future__ import annotations
 import re
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, Response
 
+from app.adapters.names import slug
 from app.web.parts import followed
 from app.web.studio import Studio, user_of
+from training.errors import BadInput
 
 RUN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}"
 PICTURE = re.compile(r"[0-9a-z-]{1,40}\.png")
@@ -73,6 +76,23 @@ def routes(studio: Studio) -> APIRouter:
             if path.name == name:
                 return _file(data, path, filename=name, media_type="application/octet-stream", headers=AGAIN)
         raise HTTPException(404)
+
+    @router.get("/comparison/{comparison}/{kind}")
+    def comparison(comparison: str, kind: Literal["html", "png"]) -> Response:
+        from app.comparisons.comparison import by_id
+        from app.web.parts.comparison import export
+        from app.web.parts.comparison.shown import whole
+
+        try:
+            shown = whole(by_id(data, run_id(comparison)))
+        except BadInput as error:
+            raise HTTPException(404) from error
+        if not shown.there:
+            raise HTTPException(404)
+        content = export.document(shown).encode() if kind == "html" else export.sheet(shown)
+        named = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(slug(shown.document.name))}.{kind}"}
+        media = {"html": "text/html; charset=utf-8", "png": "image/png"}[kind]
+        return Response(content, media_type=media, headers={**AGAIN, **named})
 
     @router.get("/save/{run}/{step}")
     def save(run: str, step: int) -> FileResponse:

@@ -15,13 +15,13 @@ from app.web.studio import Studio
 from app.web.uploads import Uploads
 
 STATIC = Path(__file__).parent / "static"
-PAGES = (  # name, address, module; the first four are in the navigation
+PAGES = (  # name, address, module; the order of the navigation is `shell.LINKS`
     ("New", "", "new.page"),
     ("Runs", "runs", "runs"),
     ("Generate", "generate", "generate.page"),
     ("This computer", "computer", "computer"),
     ("Run", "run", "run.page"),
-    ("Compare", "compare", "compare"),
+    ("Compare", "compare", "compare.page"),
 )
 
 

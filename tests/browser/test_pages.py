@@ -35,7 +35,7 @@ def app(one_app):
     return one_app
 
 
-PAGES = ("/", "/runs", "/generate", "/computer")
+PAGES = ("/", "/runs", "/compare", "/generate", "/computer")
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])

@@ -128,6 +128,8 @@ def source(path: Path) -> Path | io.BytesIO:
         length, kind = struct.unpack_from(">I4s", content, at)
         end = at + 12 + length  # length, kind, body, checksum
         kept += [] if kind in PNG_TEXT else [content[at:end]]
+        if kind == b"IEND" or not kind.isalpha():  # the picture's end, or nothing of one; what follows may be endless
+            break
         at = end
     return io.BytesIO(b"".join(kept))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import quote
 
-NEW, RUNS, GENERATE, COMPUTER = "./", "runs", "generate", "computer"  # the pages in the navigation
+NEW, RUNS, COMPARE, GENERATE, COMPUTER = "./", "runs", "compare", "generate", "computer"  # the pages in the navigation
 
 
 def run(run_id: str) -> str:
@@ -20,6 +20,16 @@ def run(run_id: str) -> str:
 def compare(run_ids: Sequence[str]) -> str:
     """The page that compares runs."""
     return f"compare?ids={','.join(map(_part, run_ids))}"
+
+
+def comparison(comparison_id: str) -> str:
+    """The page of a comparison."""
+    return f"{COMPARE}?id={_part(comparison_id)}"
+
+
+def comparison_file(comparison_id: str, kind: str) -> str:
+    """A download of a comparison: as "html" or "png"."""
+    return f"studio/comparison/{_part(comparison_id)}/{kind}"
 
 
 def generate(run_id: str, step: int | None = None) -> str:

@@ -23,6 +23,7 @@ from training.errors import BadInput
 LEAST, MOST = 2, 4
 OF_THE_RUN = ("parent", "start_step")  # settings that say where a run came from, not how it was trained
 LONGEST_NAME = 24
+CROSSED = "× marks the save from which on no picture of that run is clean any more."
 MOVED = "How far it moved, mean of all layers"
 
 _pictures: Kept[str] = Kept(64)
@@ -68,19 +69,26 @@ def strips(views: Sequence[RunView]) -> str:
     return f'<section aria-labelledby="ds-film"><h2 id="ds-film">Film strips</h2>{own}{body}</section>'
 
 
-def plots(views: Sequence[RunView]) -> str:
-    """The three figures and distance against steps, a line a run."""
-    names = [named(view, views) for view in views]
+def plots(views: Sequence[RunView], names: Sequence[str] = ()) -> str:
+    """The three figures and distance against steps, a line a run; crossed out where its pictures stop being clean.
+
+    names: what to call the runs, instead of their own names.
+    """
+    names = names or [named(view, views) for view in views]
     lines: dict[Figure, list[Series]] = {figure: [] for figure in FIGURES}
     for view, name, colour in zip(views, names, COLOURS, strict=False):
         for figure in FIGURES if view.book else ():
-            lines[figure] += curves.figure_series(figure, view.book, name, colour)
+            collapsed = view.recommendation.collapsed
+            lines[figure] += curves.figure_series(figure, view.book, name, colour, collapsed)
     steps = [0, *(step for view in views for step in view.samples)]
     drawn = [curves.figure_plot(figure, found, steps, **SIZE) for figure, found in lines.items()]
-    drawn.append(moved_plot(views))
+    drawn.append(moved_plot(views, names))
     figures = "".join(f"<figure>{plot}</figure>" for plot in drawn)
     notes = dict.fromkeys(view.book.note for view in views if view.book)
-    meaning = scores.meaning(views[0]) + "".join(map(words.paragraph, (*notes, *warnings(views))))
+    told = warnings(views, names)
+    if any(view.book and view.recommendation.collapsed is not None for view in views):
+        told.insert(0, CROSSED)
+    meaning = scores.meaning(views[0]) + "".join(map(words.paragraph, (*notes, *told)))
     tables = "".join(
         words.folded(f"All scores of {name}", scores.table(view), f"ds-scores-{view.id}")
         for view, name in zip(views, names, strict=True)
@@ -92,9 +100,9 @@ def plots(views: Sequence[RunView]) -> str:
     )
 
 
-def warnings(views: Sequence[RunView]) -> list[str]:
+def warnings(views: Sequence[RunView], names: Sequence[str] = ()) -> list[str]:
     """What is wrong with the scores of a run, and which training made its pictures worse, each with the run's name."""
-    told = [(view, named(view, views)) for view in views]
+    told = list(zip(views, names or [named(view, views) for view in views], strict=True))
     found = [f"{name}: {view.score_error}" for view, name in told if view.score_error]
     return found + [
         f"{name}: {view.recommendation.warning}" for view, name in told if view.book and view.recommendation.warning
@@ -121,9 +129,9 @@ def differences(views: Sequence[RunView]) -> str:
     return f'<section aria-labelledby="ds-differences">{head}{body}</section>'
 
 
-def moved_plot(views: Sequence[RunView]) -> str:
+def moved_plot(views: Sequence[RunView], names: Sequence[str] = ()) -> str:
     """How far each run moved, and its limit."""
-    lines = [(view, named(view, views), colour) for view, colour in zip(views, COLOURS, strict=False)]
+    lines = zip(views, names or [named(view, views) for view in views], COLOURS, strict=False)
     moved = [line for each in lines for line in _moved(*each)]
     size = {"width": 400, "height": 290 + 9 * len(moved)}
     return line_plot(moved, title=MOVED, y_label="distance / ‖W‖", showing=(0.0,), **size)
