@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import assets
 from evaluation import frechet, samplesubjects, subject_table, tasks
 from evaluation.figures import FIGURES
 from evaluation.maps import sheet
+from evaluation.maps.gathering import sample_set
 from evaluation.papertables import PAPER, VARIANTS
 from evaluation.study import Runs, finish
 from evaluation.tasks.task import Given
@@ -164,7 +164,8 @@ def _run_of_maps(study: Ablation, base, method: str) -> Run:
         spec = spec.model_copy(update={"held_out": judged})
     else:
         folder.mkdir(exist_ok=True)
-        given = Given([study.pairs or assets.path("scenes")], count=study.changes.get("held_out"))
+        count = study.changes.get("held_out")
+        given = Given([study.pairs], count=count) if study.pairs else sample_set(count)
         spec = task.gather(given, spec, spec.resolution or caps.size_px, folder).spec
     task.check(spec, base, study.models)
     return rundir.create(study.runs.data, spec, kept)

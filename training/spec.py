@@ -100,6 +100,10 @@ class SubjectSpec(RunSpec):
     def pictures_per_save(self) -> int:
         return len(self.sample.prompts) * len(self.sample.seeds)
 
+    @property
+    def example(self) -> str:
+        return self.prompt(self.sample.prompts[0] if self.sample.prompts else "a {subject}")
+
     def prompt(self, text: str, *, plain: bool = False) -> str:
         """A prompt with the subject in it, or with the class word alone (`plain`, for the base model)."""
         return fill(text, self.class_word if plain else self.subject)
@@ -163,6 +167,10 @@ class MapsSpec(RunSpec):
     @property
     def pictures_per_save(self) -> int:
         return self.held_out * len(self.sample.seeds)
+
+    @property
+    def example(self) -> str:
+        return "a photo"
 
     def prompt(self, text: str, *, plain: bool = False) -> str:
         """A prompt with a thing of no kind in it: a run of maps teaches no words."""

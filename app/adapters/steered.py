@@ -14,6 +14,26 @@ if TYPE_CHECKING:
     from app.adapters.sources import Source
     from training.base.models import BaseModel
     from training.maps.steering.protocols import Steering
+    from training.spec import MapsSpec
+
+
+def which(source: Source | None, control: str | None, embedded: bool) -> str | None:
+    """The ControlNet that pictures follow a map with; None where the run that is drawn with has its own hint encoder.
+
+    Args:
+        source: what is drawn with; a run of maps brings what it was taught with. control: another ControlNet than that.
+        embedded: whether the base model is the built-in one.
+
+    Raises BadInput where a ControlNet is named beside a run's own encoder.
+    """
+    from training.base import controlnet
+
+    spec = _taught(source)
+    if spec and spec.protocol == "hint-encoder":
+        if control is not None:
+            raise BadInput("This run learned a hint encoder of its own.", "Leave --control out.", "control")
+        return None
+    return control or (spec.controlnet if spec else controlnet.usual(embedded))
 
 
 def steering(
@@ -26,40 +46,34 @@ def steering(
 ) -> tuple[Steering, dict[str, Any]]:
     """What brings maps to `base`, and what is told of it with each picture.
 
-    Args:
-        source: what is drawn with; a run of maps brings its own ControlNet or hint encoder, of its save.
-        control: another ControlNet than that. scale: another hold on the map than the run's, or 1.
-        kind: what is shown to it, of `training.maps.controls`.
+    Args: as `which`. scale: another hold on the map than the run's, or 1. kind: what is shown to the ControlNet, as
+    `training.maps.controls` names it.
 
     Raises:
         BadInput, MissingModel: the ControlNet is not here, does not fit or follows something else, or the run has
             learned its own encoder.
     """
-    from training.base import controlnet
     from training.maps.steering import taking
     from training.maps.steering.protocols import FrozenControlNet
 
-    spec = source.run.spec if source and source.run and source.run.spec.follows_maps else None
+    ref, spec = which(source, control, base.capabilities.embedded), _taught(source)
     _check_kind(kind, spec.control_kind if spec else SEGMENTATION, control)
-    if spec and spec.protocol == "hint-encoder":
+    scale = (spec.control_scale if spec else 1.0) if scale is None else float(scale)
+    if ref is None:
         from evaluation.maps.drawn import steering_of
 
-        if control is not None:
-            raise BadInput("This run learned a hint encoder of its own.", "Leave --control out.", "control")
         made = steering_of(source.run, base, source.step, data)
-        made.scale = spec.control_scale if scale is None else float(scale)
-        return made, {"control": "its hint encoder", "control_scale": made.scale}
-    usual = controlnet.EMBEDDED if base.capabilities.embedded else controlnet.DOWNLOADED
-    net = taking.frozen(base, control or (spec.controlnet if spec else usual), data)
-    scale = (spec.control_scale if spec else 1.0) if scale is None else float(scale)
+        made.scale = scale
+        return made, {"control": "its hint encoder", "control_scale": scale}
+    net = taking.frozen(base, ref, data)
     facts = {"control": net.name, "control_fingerprint": net.fingerprint, "control_scale": scale}
     return FrozenControlNet(net.module, scale), facts
 
 
 def kind_of(source: Source | None) -> str:
     """What is shown where nobody says: what the run that is drawn with was taught to follow, or a map."""
-    spec = source.run.spec if source and source.run else None
-    return spec.control_kind if spec and spec.follows_maps else SEGMENTATION
+    spec = _taught(source)
+    return spec.control_kind if spec else SEGMENTATION
 
 
 def _check_kind(kind: str, usual: str, control: str | None) -> None:
@@ -68,6 +82,11 @@ def _check_kind(kind: str, usual: str, control: str | None) -> None:
         raise BadInput(
             f"The ControlNet follows {usual}, not {kind}.", f"Name one for {kind} with --control.", "control"
         )
+
+
+def _taught(source: Source | None) -> MapsSpec | None:
+    """The spec of the run of maps that is drawn with."""
+    return source.run.spec if source and source.run and source.run.spec.follows_maps else None
 
 
 def caption_of(labels: np.ndarray) -> str:

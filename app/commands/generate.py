@@ -9,6 +9,7 @@ from app.adapters import sources, steered
 from app.adapters.sources import Source
 from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
 from app.commands.maps import Nearest, Numbers, Shared, answers, read_map
+from app.orders import following
 from app.orders.drawings import USUAL_PX
 from app.orders.request import Sampler, parse_request
 from training import room
@@ -167,13 +168,13 @@ def _followed(kind: str, file: Path, said):
 
 def _square(kind: str, followed, edge: int):
     """The middle square of what is followed, as it is shown: (edge, edge) labels, or (edge, edge, 3)."""
-    from training.maps import controls, geometry
+    from training.maps import controls
 
     width, height = followed.shape[::-1] if kind == SEGMENTATION else followed.size
     if height != width:
         words_for_notes([f"The map is {width} x {height} pixels; its middle square is drawn."])
     if kind == SEGMENTATION:
-        return geometry.cut_labels(followed, geometry.frame((width, height), edge))
+        return following.square(followed, edge)
     return controls.of_picture(kind, followed, edge)
 
 
@@ -181,8 +182,7 @@ def _following(base, steering, square, prompts: list[str], seeds: list[int], opt
     """The pictures that follow a control."""
     from training.maps.steering import drawing
 
-    wishes = [drawing.Wish(square, prompt, seed) for prompt in prompts for seed in seeds]
-    return drawing.draw(base, steering, wishes, **options)
+    return drawing.draw(base, steering, following.wishes(square, prompts, seeds), **options)
 
 
 def _written(out: Path, images: list, prompts: list[str], seeds: list[int], facts: dict) -> list[Path]:

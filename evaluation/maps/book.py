@@ -12,13 +12,12 @@ from evaluation.frechet import FEW_PICTURES, Frechet
 from evaluation.maps import advice
 from evaluation.maps.agreement import FEW_MAPS, Areas, Count
 from evaluation.recommend import Recommendation
-from evaluation.scorebook import VERSIONS
 from training.errors import BadInput
 from training.jsonfile import Count as Number
 from training.jsonfile import Figure
 from training.maps import SEGMENTATION
 from training.runs.run import SCORE_AGAIN
-from training.runs.scorefile import Step
+from training.runs.scorefile import VERSIONS, Step
 
 TASK = "maps"
 VERSION = VERSIONS[TASK]
@@ -151,7 +150,7 @@ class _Document(BaseModel):
     extractor: dict[str, str] | None = None
 
 
-def note(segmentor: str, maps: int, extractor: str | None, kind: str = SEGMENTATION) -> str:
+def note(segmentor: str, maps: int, extractor: str | None = None, kind: str = SEGMENTATION) -> str:
     """What a reader must know about these figures.
 
     extractor: the encoder of the Frechet distances, None for none. kind: what the pictures follow.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import assets
 from evaluation.maps import plain, segmentor
 from evaluation.tasks.task import Gathered, Given
 from training import sample
@@ -35,6 +36,11 @@ class _Seen:
     judged: list[Checked] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     mapped: int = 0
+
+
+def sample_set(count: int | None = None) -> Given:
+    """The pairs that ship with the program, numbered as ADEChallengeData2016. count: how many are to judge by."""
+    return Given([assets.path("scenes")], count=count, answers=Answers(grey="0-150"))
 
 
 def gather(given: Given, spec: MapsSpec, size_px: int, folder: Path) -> Gathered:
@@ -111,10 +117,8 @@ def _sort(found: pairs.Found, path: Path, answers: Answers, seen: _Seen) -> None
     seen.faults += [f"{file.name}: {problem}" for file, problem in found.faults]
     for checked in intake.check(found.pairs, answers):
         if checked.reading.way == reading.EITHER:
-            raise BadInput(
-                f"{checked.pair.map.name} could be numbered 0-150 (0 is other) or 0-149.", "Say which: --numbers.",
-                "numbers",
-            )  # fmt: skip
+            words = " ".join(problem.words for problem in checked.problems if problem.stops)
+            raise BadInput(f"{checked.pair.map.name}: {words}", "Say which: --numbers 0-150 or 0-149.", "numbers")
         if not checked.usable:
             stopping = next(problem for problem in checked.problems if problem.stops)
             seen.faults.append(f"{checked.pair.map.name}: {stopping}")

@@ -7,6 +7,7 @@ from html import escape
 from PIL import Image
 
 from evaluation.html import image, images
+from evaluation.maps import told
 from evaluation.maps.book import MapBook
 from evaluation.plots import Series, line_plot
 from evaluation.runscores import drawn_steps
@@ -71,10 +72,8 @@ def _plot(title: str, figure: str, book: MapBook, mark: int | None, last: int, n
 
 def table(book: MapBook) -> str:
     """Every save's figures, and the IoU of each class."""
-    from evaluation.tasks.maps import Maps
-
-    headings, rows = Maps().table(book.to_dict())
     document = book.to_dict()
+    headings, rows = told.table(document)
     saves = {"base": document["base"], **document["saves"], "real": document["real"]}
     names = {c["index"]: c["name"] for told in saves.values() for c in told["classes"]}
     classes = []

@@ -49,17 +49,16 @@ class Maps(Task):
 
     def report(self, run, book):
         from evaluation.maps import report
-        from evaluation.report import plots
+        from evaluation.reportparts import plots
 
         best = book.recommend().step if book else None
         drawn = plots(run, report.figure_plots(book, best) if book else [])
         return [report.film_strip(run, best), drawn, report.table(book) if book else ""]
 
     def table(self, scores):
-        rows = [["base", *_cells(scores["base"])], *([step, *_cells(save)] for step, save in scores["saves"].items())]
-        rows.append(["real pictures", *_cells(scores["real"])])
-        name = "mIoU (classes present)" if scores["figure"] == "miou_present" else "mIoU"
-        return ["save", name, "95 % interval", "over the base", "pixel accuracy", "Fréchet distance"], rows
+        from evaluation.maps.told import table
+
+        return table(scores)
 
     def save_words(self, save):
         gain = f", {100 * save['gain'][0]:+.1f} points over the base" if "gain" in save else ""
@@ -74,14 +73,3 @@ class Maps(Task):
             f"It belongs to {words}: draw with one.",
             f"Try it: delora generate 'a photo' --run {run.id} --map {run.path / 'held-out' / file}",
         ]
-
-
-def _cells(told: dict) -> list[str]:
-    gain, (low, high) = told.get("gain"), told["interval"]
-    return [
-        f"{100 * told['headline']:.1f} %",
-        f"{100 * low:.1f} to {100 * high:.1f}",
-        f"{100 * gain[0]:+.1f} ({100 * gain[1]:+.1f} to {100 * gain[2]:+.1f})" if gain else "",
-        f"{100 * told['pixel_accuracy']:.1f} %",
-        frechet.told(told),
-    ]

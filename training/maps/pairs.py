@@ -9,6 +9,7 @@ metadata.jsonl                     {"file_name": ..., "conditioning_image": ...,
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ def _take_row(row: captions.Row, found: Found, words: dict[Path, str]) -> set[Pa
     if row.map is None:
         return set()
     for path, other in ((row.picture, row.map), (row.map, row.picture)):
-        if not path.is_file():
+        if not os.path.isfile(path):  # which takes a name that is too long as well
             words_ = f"{path.name}, which {captions.METADATA} names, is not there."
             found.faults.append((other, Problem("no partner", words_, "Add it, or take the line away.")))
             return {row.picture, row.map}

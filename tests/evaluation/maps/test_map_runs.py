@@ -10,10 +10,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from app.adapters import sources, steered
 from app.adapters.saves import open_save
 from app.work.job import run_job
 from evaluation import scorebook
-from evaluation.maps import segmentor
+from evaluation.maps import drawn, segmentor
 from evaluation.maps.agreement import Agreement
 from training import loop
 from training.base import controlnet
@@ -107,6 +108,25 @@ def test_step_0_is_the_pipeline_without_the_adapter_and_a_save_is_with_it(finish
                 adapter.detach()
         for path, image in zip(run.samples(step), expected, strict=True):
             assert np.array_equal(np.asarray(Image.open(path)), np.asarray(image)), (step, path.name)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_map_is_drawn_with_what_the_runs_save_learned(finished, tiny_base, protocol):
+    run, how = finished[protocol], {"steps": 2, "guidance": 3.0}
+    data = run.path.parent.parent
+    source = sources.of_run(data, run.id, 4)
+    steering, facts = steered.steering(tiny_base, source, None, None, data)
+    adapter = source.attach(tiny_base)
+    try:
+        images = drawing.draw(tiny_base, steering, drawn.wishes(run), adapter=adapter, **how)
+    finally:
+        adapter.detach()
+    for path, image in zip(run.samples(4), images, strict=True):
+        assert np.array_equal(np.asarray(Image.open(path)), np.asarray(image))
+    assert facts["control_scale"] == 1.0 and facts["control"]
+    if protocol == "hint-encoder":
+        with pytest.raises(BadInput, match="hint encoder of its own"):
+            steered.steering(tiny_base, source, "embedded", None, data)
 
 
 def test_scores_are_those_of_an_agreement_made_by_hand(finished, models):

@@ -17,7 +17,7 @@ from torch import Tensor
 from training.base import codec
 from training.maps import SEGMENTATION, controls
 from training.maps.colours import control
-from training.step import draws, memory
+from training.step import counting, draws
 from training.step.draws import Draws
 from training.step.noise import TARGETS, Schedule
 from training.step.objective import Losses
@@ -51,7 +51,7 @@ class FromMaps:
         self.labels, self.moments, self.mirrored, self.text = labels, moments, mirrored, text
         self.schedule = Schedule(base.scheduler_config)
         self.trained, self.rate = steering.trained, steering.rate
-        self.beside = memory.beside(steering.frozen, steering.trained, (3, *labels.shape[1:3]))
+        self.beside = counting.beside(steering.frozen, steering.trained, (3, *labels.shape[1:3]))
 
     def draw(self, step: int, n: int) -> tuple[Draws, None]:
         """The draws of a step (from 0): n pairs."""
