@@ -150,7 +150,7 @@ class _Document(BaseModel):
     extractor: dict[str, str] | None = None
 
 
-def note(segmentor: str, maps: int, extractor: str | None, kind: str = SEGMENTATION) -> str:
+def note(segmentor: str, maps: int, extractor: str | None = None, kind: str = SEGMENTATION) -> str:
     """What a reader must know about these figures.
 
     extractor: the encoder of the Frechet distances, None for none. kind: what the pictures follow.
