@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from torch import Tensor, nn
 
 from . import rows
 from .methods import Method
 
-if TYPE_CHECKING:
-    from .inject import Adapter
-
 CHILD = "adapters"
+
+
+class Named(Protocol):
+    """An attached adapter, of which its layers know the name."""
+
+    name: str
 
 
 class Slot(nn.ModuleDict):
@@ -44,7 +47,7 @@ class Slot(nn.ModuleDict):
 
 
 @contextlib.contextmanager
-def by_rows(model: nn.Module, adapters: Sequence[Adapter]) -> Iterator[None]:
+def by_rows(model: nn.Module, adapters: Sequence[Named]) -> Iterator[None]:
     """While it lasts, each of these adapters of `model` acts on its own rows of the batch, any other one on none.
 
     The rows are cut into as many equal pieces as `adapters` has entries, in that order; an adapter may stand in it more
