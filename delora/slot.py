@@ -15,7 +15,7 @@ CHILD = "adapters"
 
 
 class Named(Protocol):
-    """An attached adapter, of which its layers know the name."""
+    """What of an attached adapter is needed to tell it from others."""
 
     name: str
 

@@ -148,6 +148,11 @@ class RunSpec(BaseModel):
         """How many pictures are drawn at each save."""
         raise NotImplementedError
 
+    @property
+    def example(self) -> str:
+        """A prompt to begin with."""
+        raise NotImplementedError
+
     def prompt(self, text: str, *, plain: bool = False) -> str:
         """A prompt with what was taught in it, or as the base model is asked for the like (`plain`)."""
         raise NotImplementedError

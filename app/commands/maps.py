@@ -175,6 +175,8 @@ def _usable(file: Path, said: "Answers") -> "Reading":
     """A map that can be used as it is read. Raises BadInput with what stops it and the option that answers it."""
     from training.maps import reading
 
+    if file.is_dir():
+        raise BadInput(f"{file} is a folder.", "Give one map.")
     found = reading.read(_files([file])[0], said)
     try:
         reading.need(found)

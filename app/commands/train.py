@@ -78,11 +78,12 @@ def train(
         if pictures or values or judged_by:
             raise BadInput("--resume goes on with a run as it is.", "Leave pictures and settings out.", field="resume")
         run, base = open_run(data, resume), None
+        judges_of(run.spec.task, dino=dino, clip=clip)
         if run.state().name == "done":
             raise BadInput(f"Run {run.id} is done.", "To train longer, make a new run with --steps.", field="resume")
     else:
         judges_of(values.get("task", USUAL), dino=dino, clip=clip)
-        given = Given(pictures or [], judged_by, values.get("held_out"), answers(numbers, shared, nearest))
+        given = Given(pictures or [], judged_by, values.get("held_out"), answers(numbers, shared, nearest), data)
         run, base = new_run(given, values, effort, data)
     finish(run, base, as_json, dino=dino, clip=clip, sheet=sheet)
 

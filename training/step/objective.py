@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from training.step.counting import Beside
 from training.step.draws import Draws
-from training.step.memory import Beside
 
 if TYPE_CHECKING:
     from training.base.models import BaseModel

@@ -16,8 +16,8 @@ from torch import Tensor
 from training.base import codec
 from training.errors import BadInput
 from training.step import draws
+from training.step.counting import NOTHING
 from training.step.draws import Draws
-from training.step.memory import NOTHING
 from training.step.noise import TARGETS, Schedule
 from training.step.objective import Losses, Question
 from training.subject import priors

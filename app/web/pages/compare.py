@@ -8,7 +8,7 @@ import gradio as gr
 
 from app.web.pages.act import part
 from app.web.pages.live import live, query
-from app.web.parts import links
+from app.web.parts import links, taught
 from app.web.parts.run import compare
 from app.web.reading import follow
 from app.web.studio import Studio
@@ -34,8 +34,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             return [f"{''.join(missing)}<p>{HOW}</p>", "", "", ""]
         return [
             "".join(missing) + compare.comparable(views),
-            compare.strips(views),
-            compare.plots(views),
+            *taught.side_by_side(views),
             compare.differences(views),
         ]
 

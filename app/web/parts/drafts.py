@@ -87,7 +87,7 @@ def problem_list(wrong: Sequence[Problem]) -> str:
     """All that keeps the run from starting, each a link to its field.
 
     It is shown anew with every change, so it announces itself by getting the focus when Start is pressed (see
-    app.web.pages.new), and not as an alert.
+    app.web.pages.new.page), and not as an alert.
     """
     if not wrong:
         return ""

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from training.base import codec
-from training.maps import reading
+from training.maps import SEGMENTATION, controls
 from training.maps.colours import control
-from training.step import draws, memory
+from training.step import counting, draws
 from training.step.draws import Draws
 from training.step.noise import TARGETS, Schedule
 from training.step.objective import Losses, Question
@@ -33,8 +33,8 @@ class FromMaps:
     """The objective of one run on one base model: draws a step's pairs and gives their loss.
 
     Args:
-        labels: (N, H, W) uint8, the maps at the pictures' size. moments, mirrored: of the pictures, N each; mirrored is
-            None where none is turned. text: (N, tokens, width), a caption each.
+        labels: (N, H, W) uint8, the maps at the pictures' size, or other controls, (N, H, W, 3). moments, mirrored: of
+            the pictures, N each; mirrored is None where none is turned. text: (N, tokens, width), a caption each.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class FromMaps:
         self.labels, self.moments, self.mirrored, self.text = labels, moments, mirrored, text
         self.schedule = Schedule(base.scheduler_config)
         self.trained, self.rate, self.asks = steering.trained, steering.rate, steering.added is not None
-        self.beside = memory.beside(steering.frozen, steering.trained, (3, *labels.shape[1:]))
+        self.beside = counting.beside(steering.frozen, steering.trained, (3, *labels.shape[1:3]))
 
     def draw(self, step: int, n: int) -> tuple[Draws, None]:
         """The draws of a step (from 0): n pairs."""
@@ -109,17 +109,27 @@ class FromMaps:
 
     def pictures(self, d: Draws) -> Tensor:
         """The drawn maps in colours, (b, 3, H, W), turned where their pictures are."""
-        labels = self.labels[d.picture.numpy()]
-        return control(np.where(d.mirrored.numpy()[:, None, None], labels[..., ::-1], labels))
+        labels, turned = self.labels[d.picture.numpy()], d.mirrored.numpy()
+        labels[turned] = labels[turned, :, ::-1]
+        return control(labels)
 
 
-def prepare(base: BaseModel, spec: MapsSpec, steering: Steering, pictures: Sequence[Path], captions: Sequence[str]):
+def prepare(
+    base: BaseModel,
+    spec: MapsSpec,
+    steering: Steering,
+    pictures: Sequence[Path],
+    captions: Sequence[str],
+    kind: str = SEGMENTATION,
+):
     """Encode pairs as `intake.prepare` wrote them, once: NNNN.png with NNNN.map.png beside it.
+
+    kind: as `controls.of_pair` takes it.
 
     Raises BadInput, naming the file, for a map that cannot be read.
     """
     size = spec.resolution or base.capabilities.size_px
-    labels = np.stack([reading.labels_of(path.with_suffix(".map.png")) for path in pictures])
+    labels = np.stack([controls.of_pair(kind, path, path.with_suffix(".map.png")) for path in pictures])
     moments = codec.encode_pictures(base, pictures, size)
     mirrored = codec.encode_pictures(base, pictures, size, True) if spec.flip else None
     text = torch.cat([codec.encode_text(base, [caption]).cpu() for caption in captions])
