@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.errors import BadInput
-from training.maps import IGNORED, geometry, reading, writing
+from training.maps import IGNORED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,8 @@ def name(labels: np.ndarray) -> str:
 
 def square(labels: np.ndarray, edge: int) -> np.ndarray:
     """The middle square of a map, (edge, edge)."""
+    from training.maps import geometry  # here and below: what pages and commands import has no numpy
+
     height, width = labels.shape
     return geometry.cut_labels(labels, geometry.frame((width, height), edge))
 
@@ -37,6 +39,7 @@ def files(labels: np.ndarray, request: DrawRequest, data: Path) -> dict[str, byt
     Raises BadInput where no pixel of that square has a class.
     """
     from training.base import models
+    from training.maps import writing
 
     cut = square(labels, request.size or models.describe(request.base, data).size_px)
     if (cut == IGNORED).all():
@@ -46,6 +49,8 @@ def files(labels: np.ndarray, request: DrawRequest, data: Path) -> dict[str, byt
 
 def read(path: Path) -> np.ndarray:
     """The labels of an index PNG of ours. Raises BadInput where it is missing, damaged, or another file."""
+    from training.maps import reading
+
     if path.is_symlink():
         raise BadInput(f"{path} is a link, which is not followed.", "Put the file itself there.")
     return reading.labels_of(path)
