@@ -74,6 +74,7 @@ def at(run, step, do):
     return lambda told, p: do() if told is run and p.phase == "train" and p.step == step else None
 
 
+@pytest.mark.slow
 def test_each_run_learns_what_it_learns_alone(make, tiny_base, passes):
     alone, joint = ({name: make(**{**SCHEDULED, **own}) for name, own in EACH.items()} for _ in range(2))
     for run in alone.values():

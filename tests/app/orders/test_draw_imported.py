@@ -206,6 +206,7 @@ def test_pressing_import_twice_imports_once(tmp_path, lora_file):
     assert first.id == second.id and engine.poll() == {job_name(first.id, 1): Waiting(0)}
 
 
+@pytest.mark.slow
 def test_the_drawing_process_imports_and_then_draws(tmp_path, lora_file, tiny_folder):
     workshop = Workshop(tmp_path)
     try:

@@ -295,6 +295,7 @@ def test_what_a_killed_process_left_is_cleared_away_by_the_next(tmp_path, tiny_f
     assert not left.exists()
 
 
+@pytest.mark.slow
 def test_the_drawing_process_makes_it_and_holds_the_device(tmp_path, tiny_folder, base):
     """A real worker: nothing of it happens in the process that asks."""
     workshop = Workshop(tmp_path)

@@ -118,6 +118,7 @@ def test_exports_loaded_by_stock_diffusers_draw_the_picture_of_delora_generate(f
     check_exports(finished[0])
 
 
+@pytest.mark.slow
 def test_the_layout_of_stable_diffusion_1_5_with_fp16_files_goes_through_the_whole_job(
     tmp_path, sd15_fp16_folder, judges
 ):

@@ -85,6 +85,7 @@ def test_worker_and_job_killed_together_end_in_interrupted_at_the_next_start(sho
     assert isinstance(shop.engine.poll()[name], Gone)
 
 
+@pytest.mark.slow
 def test_a_training_that_outlived_worker_and_guard_is_adopted_and_goes_on_to_its_end(shop):
     run, second = shop.new_run(steps=100, seconds=0.1), shop.new_run(steps=2)
     worker = shop.start_worker()

@@ -157,6 +157,7 @@ def test_a_call_is_json_of_a_sane_size_and_depth(visitor):
     assert "4 MB" in told(json={"data": ["x" * (5 << 20)]})
 
 
+@pytest.mark.slow
 def test_wrong_types_are_said_in_words(visitor):
     for name, values, words in (
         ("status", [{}], "id is not a text"),
