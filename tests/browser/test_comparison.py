@@ -71,6 +71,8 @@ def beside(page, pressed: str, opposite: str, chosen: str) -> None:
     left, right = box.locator(".ds-over img"), box.locator(".ds-pair > img")
     expect(left).to_have_attribute("alt", pressed)
     expect(right).to_have_attribute("alt", opposite)
+    box.get_by_role("combobox", name="Right picture").select_option("LoRA, base model")
+    expect(box.get_by_role("link", name="Adapter of LoRA, base model")).to_be_hidden()
     box.get_by_role("combobox", name="Right picture").select_option(chosen)
     expect(right).to_have_attribute("alt", chosen)
     assert all(walks.loaded(page, "dialog .ds-pair img"))
