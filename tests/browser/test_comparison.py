@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 import walks
 from playwright.sync_api import expect
 
@@ -10,6 +11,7 @@ from app.comparisons import comparison
 SMALL = {**walks.SMALL, "sample.seeds": "0", "class_pictures": "2", "class_steps": "2", "batch_size": "1"}
 
 
+@pytest.mark.slow
 def test_a_comparison_is_started_followed_and_taken_away(app, page, tmp_path):
     small = {key: value for key, value in SMALL.items() if key not in ("steps", "save_every")}
     walks.fill_in(page, app.url, **small)
@@ -69,7 +71,9 @@ def beside(page, pressed: str, opposite: str, chosen: str) -> None:
     left, right = box.locator(".ds-over img"), box.locator(".ds-pair > img")
     expect(left).to_have_attribute("alt", pressed)
     expect(right).to_have_attribute("alt", opposite)
-    box.get_by_label("Right", exact=True).select_option(chosen)
+    box.get_by_role("combobox", name="Right picture").select_option("LoRA, base model")
+    expect(box.get_by_role("link", name="Adapter of LoRA, base model")).to_be_hidden()
+    box.get_by_role("combobox", name="Right picture").select_option(chosen)
     expect(right).to_have_attribute("alt", chosen)
     assert all(walks.loaded(page, "dialog .ds-pair img"))
     assert walks.serious(page) == []

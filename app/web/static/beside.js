@@ -13,7 +13,7 @@
   const dialog = () => {
     const selects = {}, images = {}, captions = {}, saves = {};
     for (const side in SIDES) {
-      selects[side] = make("select", { class: "ds-select", "data-side": side });
+      selects[side] = make("select", { class: "ds-select", "aria-label": `${SIDES[side]} picture` });
       images[side] = make("img", { alt: "", draggable: "false" });
       captions[side] = make("span", { class: `ds-caption ds-${side}`, "aria-hidden": "true" });
       saves[side] = make("a", { class: "ds-button", download: "" });
