@@ -6,8 +6,22 @@ Nothing heavy is imported before a command needs it: `delora --help` answers at 
 import typer
 
 from app.commands import app as studio
-from app.commands import demo, doctor, export, generate, imports, maps, models, runs, score, study, train, worker
-from app.commands.common import EXIT_CODES
+from app.commands import (
+    compare,
+    demo,
+    doctor,
+    export,
+    generate,
+    imports,
+    maps,
+    models,
+    runs,
+    score,
+    study,
+    train,
+    worker,
+)
+from app.commands.shared.common import EXIT_CODES
 
 cli = typer.Typer(
     name="delora",
@@ -20,6 +34,7 @@ cli = typer.Typer(
 for name, function in (
     ("demo", demo.demo),
     ("train", train.train),
+    ("compare", compare.compare),
     ("generate", generate.generate),
     ("score", score.score),
     ("export", export.export),

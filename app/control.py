@@ -10,16 +10,21 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from app.orders import drawings, exports, importing
+from app.orders import drawings, exports, importing, segmenting
 from app.orders.drawings import Drawing, DrawRequest
 from app.orders.exports import Export
 from app.orders.importing import Import
 from app.orders.order import Order
+from app.orders.segmenting import Segmentation
 from app.work import attempts, outcome
 from app.work.engines import Engine, Need, Running, Waiting, job_name, open_engine, split_name
 from training.errors import BadInput
 from training.runs.run import Run
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def start(data: Path, run: Run, need: Need | None = None, engine: Engine | None = None) -> str | None:
@@ -27,9 +32,9 @@ def start(data: Path, run: Run, need: Need | None = None, engine: Engine | None 
 
     A run that waits already keeps its place, and one at work is left alone (None): pressing twice starts once.
 
-    Raises BadInput for a run that is done, or one in whose folder a link leads somewhere else.
+    Raises BadInput for a run that is done, or one in whose folder a training could not write.
     """
-    run.check_links()
+    run.check_places()
     state = run.state()
     if state.name == "done":
         raise BadInput(f"Run {run.id} is done.", "To train longer, make a new run of it with more steps.", "run")
@@ -65,9 +70,10 @@ def stop(data: Path, run: Run, grace: float | None = None, engine: Engine | None
         outcome.settle(run, run.newest_attempt(), outcome.FORCED)
 
 
-def draw(data: Path, request: DrawRequest, engine: Engine | None = None) -> Drawing:
-    """Make a drawing and put it into the queue. Raises as `drawings.create`, naming the field that is wrong."""
-    drawing = drawings.create(data, request)
+def draw(data: Path, request: DrawRequest, engine: Engine | None = None, labels: np.ndarray | None = None) -> Drawing:
+    """Make a drawing, of a map where there are labels, and put it into the queue. Raises as `drawings.create`, naming
+    the field that is wrong."""
+    drawing = drawings.create(data, request, labels)
     (engine or open_engine(data)).submit(drawing.id, 1, Need(kind="generate"))
     return drawing
 
@@ -82,6 +88,13 @@ def export(data: Path, run: Run, kind: str, engine: Engine | None = None, step: 
 def import_lora(data: Path, files: Sequence[Path], engine: Engine | None = None, **settings) -> Import:
     """Have an uploaded LoRA file imported. Arguments and errors as `importing.create`."""
     order = importing.create(data, files, **settings)
+    (engine or open_engine(data)).submit(order.id, 1, Need(kind="generate"))
+    return order
+
+
+def segment(data: Path, photo: Path, segmentor: str, engine: Engine | None = None) -> Segmentation:
+    """Have the map of a picture made. Raises as `segmenting.create`."""
+    order = segmenting.create(data, photo, segmentor)
     (engine or open_engine(data)).submit(order.id, 1, Need(kind="generate"))
     return order
 

@@ -38,6 +38,7 @@ METHODS = {
     "ether-plus-relaxed": "ETHER+, relaxed",
     "full": "Full finetuning",
 }
+CHOICES = {"frozen-controlnet": "frozen ControlNet", "hint-encoder": "hint encoder (the paper's protocol)"}
 CODE = re.compile(r"`([^`]+)`")
 WEEK_SECONDS = 6 * 24 * 3600
 
@@ -127,6 +128,11 @@ def number(value: object) -> str:
 def method(name: str) -> str:
     """A method's name as papers write it."""
     return METHODS.get(name, name)
+
+
+def choice(value: str) -> str:
+    """A setting's value as it is called where one chooses it."""
+    return CHOICES.get(value, value)
 
 
 def base(ref: str) -> str:

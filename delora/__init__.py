@@ -18,5 +18,6 @@ from . import dora, full, lowrank, oft, reflections  # noqa: F401  each register
 from .config import METHODS, AdapterConfig
 from .files import load, save
 from .inject import Adapter, attach, merge
+from .slot import by_rows
 
-__all__ = ["METHODS", "Adapter", "AdapterConfig", "attach", "load", "merge", "save"]
+__all__ = ["METHODS", "Adapter", "AdapterConfig", "attach", "by_rows", "load", "merge", "save"]

@@ -20,44 +20,9 @@ from .config import METHODS, AdapterConfig
 from .geometry import LayerGeometry, measure
 from .methods import Method
 from .products import f64
+from .slot import CHILD, Slot, before
 
-CHILD = "adapters"
 ALL = "*"  # as a target: every layer that the method can sit on
-
-
-class Slot(nn.ModuleDict):
-    """The adapters of one linear layer by name; keeps the hooks that call them."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.handles = [linear.register_forward_hook(_after, with_kwargs=True)]
-
-    def active(self) -> list[Method]:
-        return [method for method in self._modules.values() if method.strength != 0]
-
-
-def _turning_alone(active: list[Method]) -> Method | None:
-    """The one active method, if it can turn the layer's input and output directly."""
-    return active[0] if len(active) == 1 and active[0].turns_input and active[0].strength == 1 else None
-
-
-def _before(linear: nn.Linear, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
-    if (method := _turning_alone(linear._modules[CHILD].active())) is None:
-        return None
-    x, args = (args[0], args[1:]) if args else (kwargs.pop("input"), ())
-    return (method.turn_input(x), *args), kwargs
-
-
-def _after(linear: nn.Linear, args: tuple, kwargs: dict, y0: Tensor) -> Tensor:
-    active = linear._modules[CHILD].active()
-    if (method := _turning_alone(active)) is not None:
-        return method.turn_output(y0, linear.bias)
-    x, y = args[0] if args else kwargs["input"], y0
-    if len(active) == 1:
-        return active[0].add_alone(y0, x, linear)
-    for method in active:
-        y = method.add_to(y, x, linear, y0)
-    return y
 
 
 def attach(model: nn.Module, config: AdapterConfig, *, seed: int = 0, name: str = "default") -> Adapter:
@@ -142,7 +107,7 @@ def _insert(linear: nn.Linear, name: str, method: Method) -> None:
         linear.add_module(CHILD, Slot(linear))
     slot = getattr(linear, CHILD)
     if method.turns_input and len(slot.handles) == 1:
-        slot.handles.append(linear.register_forward_pre_hook(_before, with_kwargs=True))
+        slot.handles.append(linear.register_forward_pre_hook(before, with_kwargs=True))
     slot[name] = method
     slot.train(linear.training)
 

@@ -175,7 +175,8 @@ class Bounded(Additive):
         return Update(plus, self.start(self.A.dtype) if self.frozen_copy else None)
 
     def recipe(self, dtype: torch.dtype) -> tuple[type[Recipe], tuple[Tensor, ...], Factors | None]:
-        parameters = (self.A, self.B, self.bounded_lambda(), self.w)
+        w = self.w[None]  # (1, in) or (1, 1): several adapters' are stacked in front of that
+        parameters = (self.A, self.B, self.bounded_lambda(), w)
         return Directions, parameters, self.start(dtype) if self.frozen_copy else None
 
     def start(self, dtype: torch.dtype) -> Factors:

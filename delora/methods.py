@@ -149,7 +149,10 @@ class Additive(Method):
         raise NotImplementedError
 
     def recipe(self, dtype: torch.dtype) -> tuple[type[Recipe], tuple[Tensor, ...], Factors | None] | None:
-        """The recipe of `factors().plus`, what it takes, and `factors().minus` in `dtype`; None: left to autograd."""
+        """The recipe of `factors().plus`, what it takes, and `factors().minus` in `dtype`; None: left to autograd.
+
+        What it takes may get one more dimension in front, that of several adapters (`rows`).
+        """
         return None
 
     def add_to(self, y: Tensor, x: Tensor, linear: nn.Linear, y0: Tensor) -> Tensor:
@@ -158,13 +161,16 @@ class Additive(Method):
     def add_alone(self, y0: Tensor, x: Tensor, linear: nn.Linear) -> Tensor:
         if not fusable(linear, y0) or (self.dropout and self.training):
             return self.add_to(y0, x, linear, y0)
-        x = x.to(y0.dtype)
-        if torch.is_grad_enabled() and self.strength == 1 and (stated := self.recipe(y0.dtype)):
+        recipe, parameters, minus = self.stated(y0.dtype)
+        return fused_add(y0, x.to(y0.dtype), linear.weight, minus, recipe, *parameters)
+
+    def stated(self, dtype: torch.dtype) -> tuple[type[Recipe], tuple[Tensor, ...], Factors | None]:
+        """The update at the present strength, as `fused` takes it: `recipe()`, or the factors as they are."""
+        if torch.is_grad_enabled() and self.strength == 1 and (recipe := self.recipe(dtype)):
             self._kept.clear()  # as in `keep`
-            recipe, parameters, minus = stated
-            return fused_add(y0, x, linear.weight, minus, recipe, *parameters)
-        plus, minus = self.update(y0.dtype)
-        return fused_add(y0, x, linear.weight, minus, AsGiven, *plus)
+            return recipe
+        plus, minus = self.update(dtype)
+        return AsGiven, tuple(plus), minus
 
     def low_rank(self, weight: Tensor) -> Factors:
         down, up = self.factors().joined()

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import assets
-from evaluation import samplesubjects, subject_table, tasks
+from evaluation import frechet, samplesubjects, subject_table, tasks
 from evaluation.figures import FIGURES
 from evaluation.maps import sheet
+from evaluation.maps.gathering import sample_set
 from evaluation.papertables import PAPER, VARIANTS
 from evaluation.study import Runs, finish
 from evaluation.tasks.task import Given
@@ -164,14 +164,15 @@ def _run_of_maps(study: Ablation, base, method: str) -> Run:
         spec = spec.model_copy(update={"held_out": judged})
     else:
         folder.mkdir(exist_ok=True)
-        given = Given([study.pairs or assets.path("scenes")], count=study.changes.get("held_out"))
+        count = study.changes.get("held_out")
+        given = Given([study.pairs], count=count) if study.pairs else sample_set(count)
         spec = task.gather(given, spec, spec.resolution or caps.size_px, folder).spec
     task.check(spec, base, study.models)
     return rundir.create(study.runs.data, spec, kept)
 
 
 def _plain(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: told[key] for key in ("headline", "interval", "gain", "pixel_accuracy") if key in told}
+    return {key: told[key] for key in ("headline", "interval", "gain", "pixel_accuracy", "frechet") if key in told}
 
 
 def _map_cells(told: Mapping[str, Any]) -> list[str]:
@@ -182,6 +183,7 @@ def _map_cells(told: Mapping[str, Any]) -> list[str]:
         f"{100 * told['headline']:.1f} ({100 * low:.1f} to {100 * high:.1f})",
         f"{100 * gain[0]:+.1f} ({100 * gain[1]:+.1f} to {100 * gain[2]:+.1f})" if gain else "",
         f"{100 * told['pixel_accuracy']:.1f}",
+        frechet.told(told),
     ]
 
 
@@ -223,7 +225,13 @@ def _trained(run: Run, base) -> int:
 
 
 HEADINGS: dict[str, Sequence[str]] = {
-    "maps": ("numbers trained", "mIoU % (95 % interval)", "over no adapter, points", "pixel accuracy %"),
+    "maps": (
+        "numbers trained",
+        "mIoU % (95 % interval)",
+        "over no adapter, points",
+        "pixel accuracy %",
+        "Fréchet distance",
+    ),
     "dreambooth": ("numbers trained", "DINO", "CLIP-I", "CLIP-T", *(figure.name for figure in FIGURES)),
 }
 PAPER_HEADINGS = {"maps": ("paper: mIoU", "accuracy", "FID"), "dreambooth": ("paper: DINO", "CLIP-I")}

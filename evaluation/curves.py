@@ -22,10 +22,13 @@ Events = Sequence[dict]
 UNITS = {LIKENESS: "% ± standard error", FOLLOWS: "% of the base model", CLEAN: "% of the base model"}
 
 
-def figure_series(figure: Figure, book: ScoreBook, name: str = "adapter", colour: str = "") -> list[Series]:
+def figure_series(
+    figure: Figure, book: ScoreBook, name: str = "adapter", colour: str = "", crossed: int | None = None
+) -> list[Series]:
     """A figure of every save against steps, as one line; none where it cannot be measured.
 
-    The base model begins it, where it has the figure; likeness carries its standard error.
+    The base model begins it, where it has the figure; likeness carries its standard error. crossed: the step that is
+    crossed out, see `Series`.
     """
     points = [(step, getattr(book.figures(step), figure.key)) for step in (0, *book.saves)]
     points = tuple((step, value) for step, value in points if value is not None)
@@ -35,7 +38,7 @@ def figure_series(figure: Figure, book: ScoreBook, name: str = "adapter", colour
     if figure is LIKENESS:
         scale = 100 / (book.real["dino"] - book.base.dino)
         errors = tuple(scale * scores.dino_stderr for scores in (book.base, *book.saves.values()))
-    return [Series(name, points, errors, colour=colour)]
+    return [Series(name, points, errors, colour=colour, crossed=crossed)]
 
 
 def figure_plot(figure: Figure, lines: list[Series], steps: Sequence[int], mark: int | None = None, **size: int) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 import assets
-from evaluation import encoders, gate_prompts
+from evaluation import encoders, frechet, gate_prompts
 from training.pretrain import probe
 from training.pretrain.toyworld import world
 from training.pretrain.toyworld.places import PLACES
@@ -86,15 +86,6 @@ def render(entries: list[dict]) -> list[Drawn]:
         place = next(p for p in PLACES if p.name == entry["place"])
         out.append(Drawn(world.compose(cutout, place, rng, first_seed=20_000)[0], word, colour, entry["place"]))
     return out
-
-
-def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Frechet distance of two sets of features (n, d), (m, d), as Gaussians (Heusel et al. 2017)."""
-    mean = np.square(a.mean(0) - b.mean(0)).sum()
-    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    # tr((A B)^1/2) is the sum of the square roots of the eigenvalues of A B, which are real and not negative
-    eigenvalues = np.linalg.eigvals(cov_a @ cov_b).real.clip(min=0)
-    return float(mean + np.trace(cov_a) + np.trace(cov_b) - 2 * np.sqrt(eigenvalues).sum())
 
 
 class Judges:
@@ -178,8 +169,8 @@ def measure(out: Path) -> dict:
     figures["drawn_unseen_pairs"] = judges.zero_shot(unseen)
     figures["real_unseen_pairs"] = judges.zero_shot(render(lists["held_out_pairs"]))
     reference = judges.see([p.image for p in fresh])
-    figures["frechet"] = round(frechet_distance(judges.see([d.image for d in drawn]), reference), 4)
-    figures["frechet_real"] = round(frechet_distance(judges.see([d.image for d in real]), reference), 4)
+    figures["frechet"] = round(frechet.distance(judges.see([d.image for d in drawn]), reference), 4)
+    figures["frechet_real"] = round(frechet.distance(judges.see([d.image for d in real]), reference), 4)
     pool = np.stack([p.image for p in world.World().batch(1, 4000)])  # the training's distribution, drawn anew
     index, cosine = nearest(judges, drawn[:NEAREST], pool)
     figures["nearest_cosine"] = cosine

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
-COLOURS = ("#2f6fde", "#d9622b", "#2e9e6b", "#8a5bd1", "#b58900", "#c2407a")
+COLOURS = ("#2f6fde", "#d9622b", "#2e9e6b", "#8a5bd1", "#b58900", "#c2407a", "#0e93a8", "#8c6d5a")
 SMALLEST = 1e-200  # values below have too few digits to be divided by their like
 LEFT, RIGHT, TOP, BOTTOM = 66, 16, 34, 46
 
@@ -18,6 +18,7 @@ class Series:
         errors: the half length of a bar at each point, or empty.
         style: `line` (drawn full), `limit` (a long-dashed line) or `light` (a thin dotted one).
         colour: of the line; empty for the next of COLOURS.
+        crossed: the x of a point that is crossed out: where pictures stop being clean.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Series:
     errors: tuple[float, ...] = ()
     style: str = "line"
     colour: str = ""
+    crossed: float | None = None
 
 
 def line_plot(
@@ -136,6 +138,10 @@ def _drawn(line: Series, place: _Placement, colour: str) -> list[str]:
     parts = [f'<polyline fill="none" {stroke} points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in coordinates)}"/>']
     if line.style == "line" and len(coordinates) <= 40:
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in coordinates]
+    for x, y in (at for at, (step, _) in zip(coordinates, line.points, strict=True) if step == line.crossed):
+        parts.append(
+            f'<path d="M{x - 6:.1f} {y - 6:.1f}l12 12m0 -12l-12 12" stroke="{colour}" stroke-width="2.4" fill="none"/>'
+        )
     for (value_x, value_y), error in zip(line.points, line.errors, strict=False):
         x, low, high = place.x(value_x), place.y(value_y - error), place.y(value_y + error)
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}" stroke="{colour}"/>')

@@ -13,10 +13,11 @@ from evaluation.strangeness import is_known
 from training.errors import BadInput
 from training.jsonfile import Figure
 from training.runs.run import SCORE_AGAIN, Run
-from training.runs.scorefile import ScoreFile, Step
+from training.runs.scorefile import VERSIONS, ScoreFile, Step
 
-VERSION = 2  # 1: a judge that could not see whether a picture is clean, and of a prompt saw the place alone
-VERSIONS = {"dreambooth": VERSION, "maps": 1}  # by task; a scores.json that names none is of a subject
+VERSION = VERSIONS[
+    "dreambooth"
+]  # 1: a judge that could not see whether a picture is clean, of a prompt saw the place alone
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ class ScoreBook:
 class OtherJudges(BadInput):
     """Scores that another version of this program made, whose figures mean something else."""
 
-    def __init__(self, version):
-        older = not isinstance(version, int) or version < VERSION
+    def __init__(self, version, today: int = VERSION):
+        older = not isinstance(version, int) or version < today
         super().__init__(
             f"These scores were made by {'older' if older else 'newer'} judges and cannot be compared with today's.",
             "Make them again: delora score RUN." if older else "Read them with the newer version of this program.",
@@ -140,7 +141,7 @@ def read(run: Run) -> Book | None:
     if document is None:
         return None
     if not is_current(document):
-        raise OtherJudges(document.get("version"))
+        raise OtherJudges(document.get("version"), VERSIONS.get(_task(document), VERSION))
     return BOOKS[_task(document)](document)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import fuzzedmaps
 import handmade
 import torch
 from badpictures import colourful
@@ -112,7 +113,11 @@ def changed_safetensors(data: bytes, chance: random.Random) -> bytes:
 
 def all_readers(folder: Path) -> list[Reader]:
     """Every reader; `folder` is for what they read, one input at a time."""
-    return [*_pictures(folder), *_adapters(folder), *_documents(folder)]
+    maps = [
+        Reader(name, inputs, changed_lines if name == fuzzedmaps.LIST else changed_bytes, read)
+        for name, inputs, read in fuzzedmaps.readers(folder)
+    ]
+    return [*_pictures(folder), *maps, *_adapters(folder), *_documents(folder)]
 
 
 def _pictures(folder: Path) -> list[Reader]:

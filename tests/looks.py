@@ -31,6 +31,7 @@ class Looks:
         self.blocks = ui.blocks(self.studio)
         self.client = TestClient(ui.application(self.studio), raise_server_exceptions=False)
         self.cli = CliRunner()
+        self.compared = next((data / "comparisons").iterdir()).name
         self.drawing = drawings.list_drawings(data)[-1].id
 
     def all(self) -> list[str]:
@@ -40,9 +41,10 @@ class Looks:
     def pages(self) -> list[str]:
         """The pages' load and timer functions, for the address of each page."""
         found = []
-        asked = SimpleNamespace(
-            query_params={"id": self.run.id, "ids": ",".join(run.name for run in (self.data / "runs").iterdir())},
-            request=SimpleNamespace(scope={}),
+        ids = ",".join(run.name for run in (self.data / "runs").iterdir())
+        asked, other = (
+            SimpleNamespace(query_params={"id": shown, "ids": ids}, request=SimpleNamespace(scope={}))
+            for shown in (self.run.id, self.compared)
         )
         for event in self.blocks.fns.values():
             names = list(inspect.signature(event.fn).parameters) if event.fn else ["event"]
@@ -51,8 +53,11 @@ class Looks:
                 continue
             values = [getattr(part, "value", None) for part in event.inputs]
             values = [self.drawing if value == "" and names[-2:] == ["shown", "chosen"] else value for value in values]
-            arguments = [asked, *values] if names[:1] == ["request"] else values
-            found += self._tried(f"page {event.fn.__qualname__}", lambda f=event.fn, a=arguments: repr(f(*a)).encode())
+            for address in (asked, other) if names[:1] == ["request"] else (None,):
+                arguments = [address, *values] if address else values
+                found += self._tried(
+                    f"page {event.fn.__qualname__}", lambda f=event.fn, a=arguments: repr(f(*a)).encode()
+                )
         return found
 
     def routes(self) -> list[str]:
@@ -60,6 +65,7 @@ class Looks:
         drawing = f"drawing/{self.drawing}/adapter-00.png"
         asked = [f"file/{self.run.id}/biscuit.safetensors", f"save/{self.run.id}/8", "status", drawing]
         asked += [f"picture/{self.run.id}/dataset/00.png", f"picture/{self.run.id}/step-000008/00-00.png"]
+        asked += [f"comparison/{self.compared}/html", f"comparison/{self.compared}/png"]
         answers = {address: self.client.get(f"/studio/{address}").status_code for address in asked}
         return [f"route {address}: {code}" for address, code in answers.items() if code >= 500]
 
@@ -88,7 +94,7 @@ class Looks:
         lines = (
             ["runs", "list"], ["runs", "show", run], ["runs", "report", run, "--out", report], ["runs", "delete", run],
             ["models", "list"], ["import", "--list"], ["generate", "a dog", "--run", run],
-            ["generate", "a dog", "--adapter", "owl"], ["export", run],
+            ["generate", "a dog", "--adapter", "owl"], ["export", run], ["compare", "--resume", self.compared],
         )  # fmt: skip
         before = saves.open_base
         saves.open_base = _no_model

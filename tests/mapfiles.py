@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.maps import colours, writing
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -51,3 +53,38 @@ def ade20k():
     if not folder.is_dir():
         pytest.skip("no files of ADE20K: set DELORA_TEST_ADE20K to their folder")
     return folder
+
+
+def write_faulty(folder):
+    """A pair of every fault that a map can have; name of the file that is to blame -> words that its message holds."""
+    painted = colours.paint(scene())
+    off = painted.copy()
+    off[20:22] += 1
+    road = np.where(scene() == 9, 6, scene()).astype(np.uint8)
+    maps = {
+        "off.png": Image.fromarray(off),
+        "coco.png": Image.fromarray(colours.OTHERS["COCO"][scene() % 60]),
+        "cityscapes.png": Image.fromarray(colours.OTHERS["Cityscapes"][7 + scene() % 20]),
+        "small.png": Image.fromarray(painted).resize((32, 24), Image.Resampling.NEAREST),
+        "grey.png": Image.fromarray(np.where(scene() == 255, 3, scene())),
+        "road.png": Image.fromarray(colours.paint(road)),
+        "jpeg_map.jpg": Image.fromarray(painted),
+        "webp_map.webp": Image.fromarray(painted),
+    }
+    for i, (name, shown) in enumerate(maps.items()):
+        shown.save(folder / name, **({"quality": 80} if name.endswith(("jpg", "webp")) else {}))
+        stem = name.partition(".")[0]
+        other = f"{stem.removesuffix('_map')}.png" if stem.endswith("_map") else f"{stem}.jpg"
+        picture(seed=i).save(folder / other)
+    picture(seed=99).save(folder / "alone.jpg")
+    writing.write(scene(), folder / "lonely_map.png", "palette")
+    return {
+        "off.png": "in 4.2 % of its pixels are no class's",
+        "coco.png": "those of COCO, whose classes are others",
+        "cityscapes.png": "those of Cityscapes, whose classes are others",
+        "small.jpg": "Its map is 32 x 24 pixels and the picture 64 x 48",
+        "jpeg_map.jpg": "It is a JPEG, which damages classes at every edge",
+        "webp_map.webp": "It is a lossy WebP, which damages classes at every edge",
+        "alone.jpg": "has no partner: no map has its name",
+        "lonely_map.png": "has no partner: no",
+    }

@@ -16,9 +16,9 @@ ROOMS = ["delora", "training", "evaluation", "app"]
 # From the ground up: a room imports what stands before it, and itself. The longest name that fits is a file's room.
 FLOORS = {
     "training": """errors room jsonfile atomic base adapterspec specwords runspec spec presets runs sample step subject
-        maps loop pretrain""",
-    "app": """terminal words ownfolders adapters work orders control worker computer drafts actions
-        web.reading web.parts web.uploads web.studio web.door web.pages web commands cli""",
+        maps loop together pretrain""",
+    "app": """terminal words ownfolders adapters work orders control worker computer drafts comparisons
+        actions web.reading web.parts web.uploads web.studio web.door web.pages web commands cli""",
 }
 HEAVY = {
     "torch",

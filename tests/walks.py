@@ -73,3 +73,16 @@ def loaded(page: Page, selector: str) -> list[bool]:
     look = "async (i) => { i.loading = 'eager'; await i.decode(); return i.naturalWidth > 0; }"
     script = f"(all) => Promise.all(all.map({look}))"
     return page.locator(selector).evaluate_all(script)
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core calls serious or critical on our pages, as sentences."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{fault['id']}: {node['html'][:160]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]

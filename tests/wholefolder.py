@@ -11,6 +11,8 @@ import handmade
 import numpy as np
 
 from app import control
+from app.comparisons import comparison
+from app.comparisons.plan import Column
 from app.computer import downloads
 from app.drafts import draft
 from app.orders import drawings, exports, importing
@@ -37,6 +39,7 @@ def build(data: Path) -> Run:
         save_file({"x": np.zeros(2, np.float32)}, run.checkpoint(step) / "adapter.safetensors")
     waiting = handmade.run(data, "Rex")
     handmade.imported(data, "Owl")
+    comparison.make(data, "Which one?", (4, 8), [(Column(method="delora"), run), (Column(method="lora"), waiting)])
     studio = Studio(data)
     control.start(data, waiting, engine=studio.engine)
     drawing = drawings.create(data, parse_request({"prompt": "a dog", "run": run.id, "step": 8}))

@@ -13,6 +13,7 @@ import functools
 import json
 import os
 import re
+import secrets
 import stat
 import time
 from pathlib import Path
@@ -168,7 +169,8 @@ def files(top: Path, inner: str, pattern: str) -> list[Path]:
 
 def put_aside(path: Path) -> Path | None:
     """Give what lies at `path` another name beside it, so that nothing is lost; None where nothing does."""
-    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    made = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"  # two of one second are two files
+    aside = path.with_name(f"{path.name}.damaged-{made}")
     try:
         return path.rename(aside)
     except FileNotFoundError:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+import delora
 from training import atomic
 from training.base import precision
-from training.errors import BadInput, RunFailed, Stopped, StudioError, Superseded, disk_full
+from training.errors import RunFailed, Stopped, StudioError, Superseded, disk_full
 from training.runs import checkpoint, endings, shortage
 from training.runs.run import Follower, Run
 from training.runs.signals import stop_on_signals
@@ -45,6 +46,9 @@ class Outcome(StrEnum):
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
+
+
+Life = Generator[Trainer, dict | None, Outcome]  # see `life`
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,54 @@ def train(
     """
     if int(os.environ.get("RANK", "0")) > 0:
         run = Follower(run.path)
-    with run.training_lock(), stop_on_signals(run):
+    with stop_on_signals(run), keeping_threads():
+        steps = life(run, base, take_in, on_save=on_save, progress=progress, data=data)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+
+
+@contextlib.contextmanager
+def keeping_threads() -> Iterator[None]:
+    """Whatever number of threads runs ask for, the one of now is back afterwards."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def life(
+    run: Run,
+    base: BaseModel,
+    take_in: TakeIn = dreambooth.take_in,
+    *,
+    on_save: Callable[[int, Adapter], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    data: Path | None = None,
+    name: str = "default",
+) -> Life:
+    """What `train` does, pausing before each step: a generator of the run's trainer, at the step that is due.
+
+    It makes the step itself when it goes on (`next`), unless the caller has made it and sends its event, or throws in
+    what ended it. So many lives can share what a step costs, see `training.together`. Its value is the outcome.
+
+    Args:
+        name: of the run's adapter among others on the base model. The others: as `train`, of which it is the whole but
+            the signals and the threads' number, which the caller gives back.
+
+    Raises:
+        As `train`.
+    """
+    with run.training_lock():
         if run.attempt is None:
             run.begin_attempt()
         lifecycle.take_up(run)
         try:
-            outcome = _Loop(run, base, take_in, on_save, progress, data or run.path.parent.parent).go()
+            data = data or run.path.parent.parent
+            outcome = yield from _Loop(run, base, take_in, on_save, progress, data, name).go()
         except Superseded:
             raise
         except Stopped:
@@ -106,10 +152,10 @@ def train(
 
 
 class _Loop:
-    """One call of `train`."""
+    """One call of `life`."""
 
-    def __init__(self, run: Run, base: BaseModel, take_in: TakeIn, on_save, progress, data: Path):
-        self.run, self.base, self.take_in, self.data = run, base, take_in, data
+    def __init__(self, run: Run, base: BaseModel, take_in: TakeIn, on_save, progress, data: Path, name: str):
+        self.run, self.base, self.take_in, self.data, self.name = run, base, take_in, data, name
         self.on_save, self.report = on_save, progress
         self.spec: RunSpec = run.spec
         self.last_beat, self.phase = 0.0, ""
@@ -117,25 +163,13 @@ class _Loop:
         mixed_precision = precision.choose(self.spec.mixed_precision, base.unet.device)
         self.accelerator = precision.accelerator(mixed_precision, base.unet.device)
 
-    def go(self) -> Outcome:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self.spec.threads or self._threads_before() or threads)
+    def go(self) -> Life:
+        torch.set_num_threads(self.spec.threads or checkpoint.threads_before(self.run) or torch.get_num_threads())
+        trainer = self._prepared()
         try:
-            trainer = self._prepared()
-            try:
-                return self._train(trainer)
-            finally:
-                trainer.close()
+            return (yield from self._train(trainer))
         finally:
-            torch.set_num_threads(threads)
-
-    def _threads_before(self) -> int | None:
-        """The threads that a resumed run began with, if this computer has as many: sums stay the same to the bit."""
-        with contextlib.suppress(BadInput):
-            for step in checkpoint.resumable(self.run):
-                before = checkpoint.read(self.run.checkpoint(step))["threads"]
-                return before if before <= (os.cpu_count() or 1) else None
-        return None
+            trainer.close()
 
     def _prepared(self) -> Trainer:
         run, base, spec = self.run, self.base, self.spec
@@ -146,15 +180,16 @@ class _Loop:
             if self.accelerator.is_main_process:
                 (run.path / "checkpoints").mkdir(exist_ok=True)
                 atomic.sweep(run.path / "checkpoints")
-            objective = self.take_in(run, base, self.data, self)
+            with delora.by_rows(base.unet, []):  # class pictures are the base model's, whoever else trains on it
+                objective = self.take_in(run, base, self.data, self)
         self.beside = objective.beside
         plan, note = memory.fitting(base, spec, self.beside)
         if note:
             run.append_event({"kind": "note", "words": note})
         run.beat(memory=memory.need(base, spec, plan, self.beside))
-        return Trainer(run, base, objective, plan, self.accelerator)
+        return Trainer(run, base, objective, plan, self.accelerator, self.name)
 
-    def _train(self, trainer: Trainer) -> Outcome:
+    def _train(self, trainer: Trainer) -> Life:
         spec, run = self.spec, self.run
         needed = memory.need(self.base, spec, trainer.plan, self.beside)  # a save's plan may be another one
         self._enter("train", step=trainer.step, saved_step=trainer.saved_step, memory=needed)
@@ -162,13 +197,13 @@ class _Loop:
             run.append_event(trainer.geometry())
         else:
             self._saved(trainer)
-        every = max(1, spec.steps // GEOMETRY_POINTS)
+        every, saves = max(1, spec.steps // GEOMETRY_POINTS), frozenset(spec.saves)
         while trainer.step < spec.steps:
             if self._stop_asked():
                 return self._stop(trainer)
-            event = self._step(trainer)
+            event = (yield trainer) or self._step(trainer)
             run.append_event(event)
-            saving = trainer.step % spec.save_every == 0 or trainer.step == spec.steps
+            saving = trainer.step in saves
             if saving or trainer.step % every == 0:
                 run.append_event(trainer.geometry())
             if saving:
@@ -206,7 +241,8 @@ class _Loop:
 
     def _saved(self, trainer: Trainer) -> None:
         if self.on_save and self.accelerator.is_main_process:
-            self.on_save(trainer.step, trainer.adapter)
+            with trainer.alone():
+                self.on_save(trainer.step, trainer.adapter)
         self.accelerator.wait_for_everyone()
 
     def _stop(self, trainer: Trainer) -> Outcome:

@@ -18,13 +18,13 @@ Effort = Literal["quick", "balanced", "thorough"]
 STEPS: dict[tuple[str, str], dict[str, int]] = {  # (task, base) -> effort -> steps
     ("dreambooth", "embedded"): {"quick": 120, "balanced": 240, "thorough": 400},
     ("dreambooth", "sd"): {"quick": 400, "balanced": 800, "thorough": 1200},
-    ("maps", "embedded"): {"quick": 120, "balanced": 360, "thorough": 900},
+    ("maps", "embedded"): {"quick": 160, "balanced": 400, "thorough": 900},
     ("maps", "sd"): {"quick": 1000, "balanced": 4000, "thorough": 12_000},
 }
 SAVE_EVERY: dict[tuple[str, str], dict[str, int]] = {
     ("dreambooth", "embedded"): {"quick": 40, "balanced": 60, "thorough": 80},
     ("dreambooth", "sd"): {"quick": 100, "balanced": 200, "thorough": 200},
-    ("maps", "embedded"): {"quick": 60, "balanced": 90, "thorough": 180},
+    ("maps", "embedded"): {"quick": 80, "balanced": 100, "thorough": 180},
     ("maps", "sd"): {"quick": 250, "balanced": 1000, "thorough": 2000},
 }
 BASES = ("embedded", "sd")
@@ -58,7 +58,7 @@ COMMON: dict[tuple[str, str], dict[str, Any]] = {
         "controlnet": "embedded",
         "segmentor": "embedded",
         "held_out": 64,
-        "sample": {"seeds": (0,), "steps": 16, "guidance": 3.0},
+        "sample": {"seeds": (0,), "steps": 12, "guidance": 3.0},
     },
     ("maps", "sd"): {
         "batch_size": 1,

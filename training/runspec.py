@@ -93,6 +93,9 @@ class RunSpec(BaseModel):
 
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of every draw: the same seed gives the same run.")
     save_every: int = Field(60, ge=1, description="Steps between two saves; each save is drawn and scored.")
+    save_at: tuple[int, ...] = Field(
+        (), max_length=200, description="Save at these steps instead, and at the last one. Empty: every so many steps."
+    )
     keep_every: int | None = Field(
         None, ge=1, description="Of older saves only those at multiples of this stay. Empty: all stay."
     )
@@ -117,11 +120,20 @@ class RunSpec(BaseModel):
     def _fits_together(self) -> Self:
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps ({self.warmup_steps}) must be fewer than steps ({self.steps}).")
+        if self.save_at and min(self.save_at) < 1:
+            raise ValueError(f"save_at holds {min(self.save_at)}, and steps are counted from 1.")
         if self.start_step is not None and self.parent is None:
             raise ValueError("start_step is set but parent is not: name the run to begin from.")
         if self.start_step is not None and self.start_step >= self.steps:
             raise ValueError(f"steps ({self.steps}) must be more than start_step ({self.start_step}).")
         return self
+
+    @property
+    def saves(self) -> tuple[int, ...]:
+        """The steps at which it saves, draws and scores, ascending; not the save that it begins with."""
+        first = self.start_step or 0
+        every = self.save_at or range(self.save_every, self.steps, self.save_every)
+        return tuple(sorted({step for step in every if first < step < self.steps} | {self.steps}))
 
     @property
     def subject(self) -> str:
@@ -146,6 +158,11 @@ class RunSpec(BaseModel):
     @property
     def pictures_per_save(self) -> int:
         """How many pictures are drawn at each save."""
+        raise NotImplementedError
+
+    @property
+    def example(self) -> str:
+        """A prompt to begin with."""
         raise NotImplementedError
 
     def prompt(self, text: str, *, plain: bool = False) -> str:

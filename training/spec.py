@@ -100,6 +100,10 @@ class SubjectSpec(RunSpec):
     def pictures_per_save(self) -> int:
         return len(self.sample.prompts) * len(self.sample.seeds)
 
+    @property
+    def example(self) -> str:
+        return self.prompt(self.sample.prompts[0] if self.sample.prompts else "a {subject}")
+
     def prompt(self, text: str, *, plain: bool = False) -> str:
         """A prompt with the subject in it, or with the class word alone (`plain`, for the base model)."""
         return fill(text, self.class_word if plain else self.subject)
@@ -114,6 +118,11 @@ class MapsSpec(RunSpec):
         "frozen-controlnet",
         description="What brings the map to the model: frozen-controlnet (a ready ControlNet that stays as it is; the "
         "adapter learns) or hint-encoder (the paper's: a small encoder that learns together with the adapter).",
+    )
+    control_kind: Literal["segmentation", "canny", "lineart"] = Field(
+        "segmentation",
+        description="What pictures follow: segmentation (their maps), or edges found in the pictures themselves: canny "
+        "or lineart, with a ControlNet of that kind.",
     )
     controlnet: str = Field(
         "embedded",
@@ -143,7 +152,12 @@ class MapsSpec(RunSpec):
 
     @property
     def facts(self) -> dict[str, str]:
-        told = {**super().facts, "protocol": self.protocol, "control_scale": f"{self.control_scale:g}"}
+        told = {
+            **super().facts,
+            "protocol": self.protocol,
+            "control_kind": self.control_kind,
+            "control_scale": f"{self.control_scale:g}",
+        }
         return told | ({"controlnet": self.controlnet} if self.protocol == "frozen-controlnet" else {})
 
     @property
@@ -153,6 +167,10 @@ class MapsSpec(RunSpec):
     @property
     def pictures_per_save(self) -> int:
         return self.held_out * len(self.sample.seeds)
+
+    @property
+    def example(self) -> str:
+        return "a photo"
 
     def prompt(self, text: str, *, plain: bool = False) -> str:
         """A prompt with a thing of no kind in it: a run of maps teaches no words."""

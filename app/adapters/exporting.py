@@ -134,7 +134,7 @@ def export_run(run: Run, base, data: Path) -> dict:
     from app.adapters.saves import best_step, open_base, open_save
     from evaluation.loadback import load_back
 
-    run.check_links()
+    run.check_places()
     step, folder = best_step(run), run.path / "adapter"
     record = readable_record(run)
     if record and record["step"] == step and all((folder / file["name"]).exists() for file in record["files"]):

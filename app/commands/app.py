@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import Data, command, default_data
+from app.commands.shared.common import Data, command, default_data
 
 
 @command

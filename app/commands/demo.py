@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.commands.common import Data, Json, command, default_data
+from app.commands.shared.common import Data, Json, command, default_data
 from app.commands.train import finish, new_run
 from evaluation.tasks.task import Given
 

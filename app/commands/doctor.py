@@ -2,7 +2,7 @@
 
 import typer
 
-from app.commands.common import Data, Json, answer, command, default_data
+from app.commands.shared.common import Data, Json, answer, command, default_data
 
 
 @command

@@ -9,7 +9,7 @@ import typer
 from app.adapters.exporting import export as write_export
 from app.adapters.exporting import file_name
 from app.adapters.formats import CHECKED, FORMATS, USES, about, exact_formats
-from app.commands.common import Data, Json, answer, command, default_data, on_device
+from app.commands.shared.common import Data, Json, answer, command, default_data, on_device
 from training.errors import BadInput
 from training.runs import rundir
 
@@ -62,7 +62,7 @@ def export(
     mark = exports.step_mark(run, step) + (f"-at-{strength:g}" if strength != 1 else "")
     mark += "".join(f"-with-{source.name}" for source, _ in more) + (f"-rank-{compact}" if compact else "")
     if out is None:
-        run.check_links()
+        run.check_places()
     path = out or run.path / "adapter" / file_name(run, kind, mark)
     with on_device(data, f"{run.spec.name}: export"):
         base = open_base(run.spec.base, data, "no")  # exports are exact only from full precision

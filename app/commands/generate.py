@@ -1,18 +1,20 @@
 """`delora generate`: pictures from a prompt, with one adapter, several at once, or the base model alone."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from app.adapters import sources, steered
 from app.adapters.sources import Source
-from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
 from app.commands.maps import Nearest, Numbers, Shared, answers, read_map
+from app.commands.shared.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
+from app.orders import following
 from app.orders.drawings import USUAL_PX
 from app.orders.request import Sampler, parse_request
 from training import room
 from training.errors import BadInput
+from training.maps import SEGMENTATION
 from training.spec import PLACEHOLDER, fill
 
 
@@ -56,7 +58,14 @@ def generate(
     size: Annotated[int | None, typer.Option(min=8, help="Edge in pixels; the base model's own.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once.")] = 8,
     map_file: Annotated[
-        Path | None, typer.Option("--map", metavar="FILE", help="A semantic map that the pictures follow.")
+        Path | None, typer.Option("--map", metavar="FILE", help="A semantic map (see --control-kind) to follow.")
+    ] = None,
+    control_kind: Annotated[
+        Literal["segmentation", "canny", "lineart", "picture"] | None,
+        typer.Option(
+            help="What is followed of --map FILE: segmentation (it is a map), canny or lineart (the edges in this "
+            "picture), or picture (a control picture, shown as it is); else what the run was taught with, or a map."
+        ),
     ] = None,
     control: Annotated[
         str | None,
@@ -76,17 +85,18 @@ def generate(
 ) -> None:
     """Draw pictures. They are PNGs that carry their prompt, seed and settings."""
     sampling = {"steps": steps, "guidance": guidance, "negative": negative, "sampler": sampler}
-    labels = read_map(map_file, answers(numbers, shared, nearest)) if map_file else None
+    source, more = _sources(data, run_id, step, adapter_ref, also or [])
+    kind = control_kind or steered.kind_of(source)
+    followed = _followed(kind, map_file, answers(numbers, shared, nearest)) if map_file else None
     if not prompts:
-        if labels is None:
-            raise BadInput("No prompt was given.", "Say what to draw, or give a --map.", "prompt")
-        prompts = [steered.caption_of(labels)]
+        if followed is None or kind != SEGMENTATION:
+            raise BadInput("No prompt was given.", "Say what to draw, or give a semantic map with --map.", "prompt")
+        prompts = [steered.caption_of(followed)]
     for prompt in prompts:  # the same limits as on the page
         parse_request({"prompt": prompt, "seed": seed, "strength": strength, "size": size, **sampling})
-    source, more = _sources(data, run_id, step, adapter_ref, also or [])
     prompts = _filled(prompts, source)
     seeds = list(range(seed, seed + count))
-    if labels is None and source and source.run and source.run.spec.follows_maps:
+    if followed is None and source and source.run and source.run.spec.follows_maps:
         words_for_notes(["This run was taught with maps; without --map only its adapter is drawn with."])
     room.check(out, room.pictures_bytes(len(prompts) * count, size or USUAL_PX), "this drawing")
     with on_device(data, f"delora generate: drawing {len(prompts) * count} pictures"):
@@ -97,14 +107,15 @@ def generate(
         with Bars(quiet=as_json) as bars:
             options = {"adapter": adapter, "strength": strength, **sampling, "batch": batch}
             options["progress"] = lambda done, total: bars.show("draw", done, total)
-            if labels is None:
+            if followed is None:
                 from training import sample
 
                 images, map_facts = sample.generate(base, prompts, seeds, **options, size=size), {}
             else:
-                steering, map_facts = steered.steering(base, source, control, control_scale, data)
-                images = _from_map(base, steering, labels, size, prompts, seeds, options)
-                map_facts["map"] = map_file.name
+                steering, map_facts = steered.steering(base, source, control, control_scale, data, kind)
+                square = _square(kind, followed, size or base.capabilities.size_px)
+                images = _following(base, steering, square, prompts, seeds, options)
+                map_facts |= {"map": map_file.name, "control_kind": kind}
     settings = {**sampling, **map_facts, **(source.facts_on(base.ref) if source else {})}
     if more:
         settings["also"] = [{**other.facts_on(base.ref), "strength": share} for other, share in more]
@@ -146,17 +157,32 @@ def _attached(
     return base, adapter
 
 
-def _from_map(base, steering, labels, size: int | None, prompts: list[str], seeds: list[int], options: dict) -> list:
-    """The pictures that follow the middle square of a map."""
-    from training.maps import geometry
-    from training.maps.steering import drawing
+def _followed(kind: str, file: Path, said):
+    """What --map names: the labels of a map, (H, W), or a picture."""
+    if kind == SEGMENTATION:
+        return read_map(file, said)
+    from training.subject import pictures
 
-    height, width = labels.shape
+    return pictures.read(file).image
+
+
+def _square(kind: str, followed, edge: int):
+    """The middle square of what is followed, as it is shown: (edge, edge) labels, or (edge, edge, 3)."""
+    from training.maps import controls
+
+    width, height = followed.shape[::-1] if kind == SEGMENTATION else followed.size
     if height != width:
         words_for_notes([f"The map is {width} x {height} pixels; its middle square is drawn."])
-    square = geometry.cut_labels(labels, geometry.frame((width, height), size or base.capabilities.size_px))
-    wishes = [drawing.Wish(square, prompt, seed) for prompt in prompts for seed in seeds]
-    return drawing.draw(base, steering, wishes, **options)
+    if kind == SEGMENTATION:
+        return following.square(followed, edge)
+    return controls.of_picture(kind, followed, edge)
+
+
+def _following(base, steering, square, prompts: list[str], seeds: list[int], options: dict) -> list:
+    """The pictures that follow a control."""
+    from training.maps.steering import drawing
+
+    return drawing.draw(base, steering, following.wishes(square, prompts, seeds), **options)
 
 
 def _written(out: Path, images: list, prompts: list[str], seeds: list[int], facts: dict) -> list[Path]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import Data, Json, answer, command, default_data, table
+from app.commands.shared.common import Data, Json, answer, command, default_data, table
 from training.errors import BadInput
 
 

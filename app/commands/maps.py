@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, table, words_for_notes
+from app.commands.shared.common import (
+    Bars,
+    Data,
+    Json,
+    answer,
+    command,
+    default_data,
+    on_device,
+    table,
+    words_for_notes,
+)
 from training.errors import BadInput
 
 if TYPE_CHECKING:
@@ -175,6 +185,8 @@ def _usable(file: Path, said: "Answers") -> "Reading":
     """A map that can be used as it is read. Raises BadInput with what stops it and the option that answers it."""
     from training.maps import reading
 
+    if file.is_dir():
+        raise BadInput(f"{file} is a folder.", "Give one map.")
     found = reading.read(_files([file])[0], said)
     try:
         reading.need(found)

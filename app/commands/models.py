@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import Bars, Data, Json, answer, command, default_data, table
+from app.commands.shared.common import Bars, Data, Json, answer, command, default_data, table
 
 app = typer.Typer(no_args_is_help=True, help="List, download, add and remove models.")
 Name = Annotated[str, typer.Argument(help="sd15, dino, clip, controlnet-seg or segmentor.")]

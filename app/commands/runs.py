@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import Data, Json, answer, command, default_data, table
+from app.commands.shared.common import Data, Json, answer, command, default_data, table
 from app.computer import damaged, remove
 from app.work import outcome
 from evaluation import tasks

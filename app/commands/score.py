@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
 from app.commands.runs import advice_words, score_table
+from app.commands.shared.common import Bars, Data, Json, answer, command, default_data, on_device, words_for_notes
 from training.errors import BadInput
 from training.runs.rundir import open_run
 from training.spec import fill

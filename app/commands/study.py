@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from app.commands.common import Bars, Data, Json, answer, command, default_data, on_device
+from app.commands.shared.common import Bars, Data, Json, answer, command, default_data, on_device
 from training.errors import BadInput
 
 app = typer.Typer(no_args_is_help=True, help="Sets of runs with one table at the end.")

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from app.commands.common import Bars, Data, Json, answer, command, default_data, words_for_notes
 from app.commands.maps import Nearest, Numbers, Shared, answers
-from app.commands.options import spec_parameters, spec_values
+from app.commands.shared.common import Bars, Data, Json, answer, command, default_data, words_for_notes
+from app.commands.shared.options import spec_parameters, spec_values
 from evaluation.tasks.task import Given
 from training.errors import BadInput, DiskFull, MissingModel, RunFailed, Stopped
 from training.runs.run import Run
@@ -78,11 +78,12 @@ def train(
         if pictures or values or judged_by:
             raise BadInput("--resume goes on with a run as it is.", "Leave pictures and settings out.", field="resume")
         run, base = open_run(data, resume), None
+        judges_of(run.spec.task, dino=dino, clip=clip)
         if run.state().name == "done":
             raise BadInput(f"Run {run.id} is done.", "To train longer, make a new run with --steps.", field="resume")
     else:
         judges_of(values.get("task", USUAL), dino=dino, clip=clip)
-        given = Given(pictures or [], judged_by, values.get("held_out"), answers(numbers, shared, nearest))
+        given = Given(pictures or [], judged_by, values.get("held_out"), answers(numbers, shared, nearest), data)
         run, base = new_run(given, values, effort, data)
     finish(run, base, as_json, dino=dino, clip=clip, sheet=sheet)
 
@@ -128,12 +129,29 @@ def finish(
     Raises:
         Stopped, RunFailed: the run did not reach its end; says how to go on.
     """
+    from app.work.job import phase_seconds
+
+    to_its_end(run, base, as_json, dino=dino, clip=clip)
+    document = {**result(run), "seconds": phase_seconds(run)}
+    if sheet:
+        from evaluation import tasks
+
+        document["sheet"] = str(run.path / "sheet.png")
+        tasks.of(run.spec).sheet(run, document["step"]).save(document["sheet"])
+    answer(as_json, document, result_words(document, run))
+
+
+def to_its_end(run: Run, base: Any, quiet: bool, go_on: str = "", **judges: str | None) -> None:
+    """Run the job to its end with progress bars. go_on: the command that takes it up again.
+
+    Raises as `finish`.
+    """
     from app.work import attempts, devices, entry
-    from app.work.job import JobProgress, phase_seconds, run_job
+    from app.work.job import JobProgress, run_job
     from training.runs.signals import stop_on_signals
 
     told = False
-    with Bars(quiet=as_json) as bars, stop_on_signals(run):
+    with Bars(quiet=quiet) as bars, stop_on_signals(run):
 
         def show(progress: JobProgress) -> None:
             nonlocal told
@@ -147,22 +165,14 @@ def finish(
         code = entry.main(
             run.path,
             attempts.upcoming(run),
-            lambda path, lease: run_job(path, lease, base=base, dino=dino, clip=clip, report=show),
+            lambda path, lease: run_job(path, lease, base=base, report=show, **judges),
         )
-    _raise_unless_done(run, code)
-    document = {**result(run), "seconds": phase_seconds(run)}
-    if sheet:
-        from evaluation import tasks
-
-        document["sheet"] = str(run.path / "sheet.png")
-        tasks.of(run.spec).sheet(run, document["step"]).save(document["sheet"])
-    answer(as_json, document, result_words(document, run))
+    _raise_unless_done(run, code, go_on or f"delora train --resume {run.id}")
 
 
-def _raise_unless_done(run: Run, code: int) -> None:
+def _raise_unless_done(run: Run, code: int, go_on: str) -> None:
     """Raises what the run's state says, with how to go on, unless it is done; `code` is the job's exit code."""
-    state = run.state()
-    resume = f"Go on with: delora train --resume {run.id}"
+    state, resume = run.state(), f"Go on with: {go_on}"
     if state.name == "done":
         return
     if state.name == "stopped":

@@ -1,6 +1,6 @@
 """`delora worker`: the background program that works on the queue."""
 
-from app.commands.common import Data, command, default_data
+from app.commands.shared.common import Data, command, default_data
 
 
 @command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from training import room
@@ -26,7 +27,7 @@ def needed_bytes(spec: RunSpec, caps: Capabilities) -> float:
             numbers += inputs * outputs * (3 if whole else 1)
         else:
             numbers += (fitting.rank_of(spec, path) or 4) * (inputs + outputs)
-    saves = -(-(spec.steps - (spec.start_step or 0)) // spec.save_every)
+    saves = len(spec.saves)
     kept = min(saves, spec.steps // spec.keep_every + RESUMABLE + 1) if spec.keep_every else saves
     copies = 2 if getattr(spec.adapter, "init", "") == "frozen-copy" else 1  # the frozen start is saved as well
     weights = numbers * FLOAT_BYTES * (copies * (kept + EXPORTS) + 2 * RESUMABLE)
@@ -35,11 +36,17 @@ def needed_bytes(spec: RunSpec, caps: Capabilities) -> float:
 
 
 def faults(data: Path, spec: RunSpec, caps: Capabilities) -> list[str]:
-    """Why the disk of the data folder is too small, if it is."""
-    free, needed = room.free_bytes(data), needed_bytes(spec, caps)
+    """Why the disk of the data folder is too small for a run, if it is."""
+    return faults_of_all(data, [spec], caps)
+
+
+def faults_of_all(data: Path, specs: Sequence[RunSpec], caps: Capabilities) -> list[str]:
+    """Why the disk of the data folder is too small for these runs together, if it is."""
+    free, needed = room.free_bytes(data), sum(needed_bytes(spec, caps) for spec in specs)
     if needed <= free:
         return []
+    who = "this run writes" if len(specs) == 1 else f"these {len(specs)} runs write"
     return [
-        f"The disk of {data} has {room.size(free)} left, and this run writes about {room.size(needed)}. "
+        f"The disk of {data} has {room.size(free)} left, and {who} about {room.size(needed)}. "
         "Free some space, or save less often."
     ]

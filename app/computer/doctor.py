@@ -32,14 +32,14 @@ class Finding:
 
 
 def examine(data: Path) -> list[Finding]:
-    """Look at Python, packages, torchvision, device, memory, models and the data folder.
+    """Look at Python, packages, torchvision, device, memory, models, orders that are damaged and the data folder.
 
     Where a package is missing, what needs it is not looked at.
     """
     findings = [Finding("Python", "good", f"Python {'.'.join(map(str, sys.version_info[:3]))}."), *_packages()]
     if not any(f.level == "bad" for f in findings):
         findings += [_torchvision(), _device(), _memory(), *_models(data)]
-    return [*findings, _folder(data)]
+    return [*findings, *_orders(data), _folder(data)]
 
 
 def _packages() -> list[Finding]:
@@ -141,6 +141,15 @@ def _models(data: Path) -> list[Finding]:
         words = ", ".join(f"{known.name} ({known.title}, {known.size_mb} MB)" for known in absent)
         findings.append(Finding(DOWNLOADS, "good", f"There are {words}.", "Get one with `delora models get NAME`."))
     return findings
+
+
+def _orders(data: Path) -> list[Finding]:
+    """The orders that cannot be read: of an export's or an import's no page may know whose it is."""
+    from app.orders import book
+
+    wrong = [(order, fault) for order in book.all_orders(data) if (fault := order.fault())]
+    remedy = "Nothing waits for it: its folder may be deleted."
+    return [Finding("Orders", "note", f"{order.path}: {fault}", remedy) for order, fault in wrong]
 
 
 def _folder(data: Path) -> Finding:

@@ -100,7 +100,7 @@ def expectation(data: Path, spec: RunSpec) -> Expectation:
         return statistics.median(getattr(record, name) for record in records)
 
     steps = spec.steps - (spec.start_step or 0)
-    saves = -(-steps // spec.save_every)
+    saves = len(spec.saves)
     pictures = (saves + 1) * spec.pictures_per_save  # and the base model's
     seconds = middle("rest") + steps * middle("step") + saves * middle("score")
     seconds += pictures * spec.sample.steps * middle("picture")
@@ -145,12 +145,13 @@ def _identity(run: Run) -> tuple[Path, float, int]:
 
 @functools.lru_cache(maxsize=64)  # the summary asks at every change of the form
 def _record(path: Path, changed: float, size: int) -> Record | None:
-    """What a run took; None before its first steps, and for a damaged one.
+    """What a run took; None before its first steps made alone, and for a damaged one.
 
     changed, size: of its events, so that a longer run is read anew.
     """
     run = Run(path)
-    steps = [event for event in run.events("step") if event.get("seconds") and event.get("memory_mb")]
+    told = [event for event in run.events("step") if event.get("seconds") and event.get("memory_mb")]
+    steps = [event for event in told if "together" not in event]  # a pass that several runs shared took longer
     if len(steps) < 2:
         return None
     try:

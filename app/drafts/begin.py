@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from app import control, ownfolders
 from app.computer import disk
-from app.drafts import settings
-from app.drafts.kinds import class_suggestions
+from app.drafts import maps, settings, subject
+from app.drafts.content import Content
 from app.drafts.problem import Problem, problem_of
-from app.drafts.store import Draft, changing, successor, write
+from app.drafts.store import KEY, Draft, changing, successor, write
 from app.work.engines import Engine, Need
 from app.work.engines.local import gpu_count
 from training import atomic, jsonfile, presets
@@ -22,22 +24,19 @@ from training.base.capabilities import Capabilities
 from training.errors import BadInput, MissingModel, from_os_error
 from training.runs import rundir
 from training.runs.run import Run
-from training.spec import KINDS, USUAL, RunSpec, fill
+from training.spec import KINDS, RunSpec
 from training.specwords import explain_all
 from training.step import fitting
-from training.subject import intake
 
-STAND_INS = {"name": "it", "class_word": "thing"}  # for what is not given yet, while all else is looked at
-PLACE = "in the snow"
+CONTENTS: dict[str, Content] = {"dreambooth": subject.Subject(), "maps": maps.Maps()}
 LARGE_NUMBERS = 200_000_000  # of a base model's weights: the built-in one has 29 million, Stable Diffusion a billion
 RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,100}")  # as `rundir.new_id` makes them
-KEY = re.compile(r"[0-9a-f]{16}")  # of a draft, as its record is named
 BEGUN_KEPT = 50  # keys of drafts that became runs: open tabs may still press Start on the newest ones
 
 
 def problems(data: Path, draft: Draft) -> list[Problem]:
     """What keeps a draft from becoming a run, one for each field, in the order of the page; [] where nothing does."""
-    return _one_each([*_gaps(draft), *_faults(data, draft)])
+    return _one_each([*content(draft).gaps(draft), *_faults(data, draft)])
 
 
 def faults(data: Path, draft: Draft) -> list[Problem]:
@@ -47,20 +46,8 @@ def faults(data: Path, draft: Draft) -> list[Problem]:
 
 def warnings(data: Path, draft: Draft) -> list[Problem]:
     """What is worth knowing about a draft and stops nothing."""
-    found = [Problem("pictures", draft.background)] if draft.background else []
     caps, _ = capabilities(data, draft.base)
-    word = draft.class_word.strip()
-    if caps and caps.embedded and 2 * sum(picture.photograph for picture in draft.pictures) > len(draft.pictures):
-        words = (
-            f"These look like photographs. Expect a toy with your {word or 'subject'}'s colours, not a photo. "
-            "For photos choose Stable Diffusion 1.5."
-        )
-        found.append(Problem("pictures", words))
-    if caps and caps.classes and word and word.lower() not in caps.classes:
-        near = class_suggestions(caps, word)
-        words = f"This base model does not know the word {word!r}, so it has nothing to begin with. "
-        words += f"Near it, it knows: {', '.join(near)}." if near else f"It knows {len(caps.classes)}: choose one."
-        found.append(Problem("class_word", words, tuple(near)))
+    found = content(draft).warnings(draft, caps)
     if caps and _takes_hours(data, draft.base):
         words = "This computer has no NVIDIA GPU. On the processor alone, training this base model takes many hours."
         found.append(Problem("base", words))
@@ -69,7 +56,7 @@ def warnings(data: Path, draft: Draft) -> list[Problem]:
 
 def outline(data: Path, draft: Draft) -> RunSpec:
     """`spec_of` a draft that may lack a name and a kind."""
-    return spec_of(data, _completed(draft))
+    return spec_of(data, content(draft).completed(draft))
 
 
 def spec_of(data: Path, draft: Draft) -> RunSpec:
@@ -122,17 +109,9 @@ def _begun(record: Path) -> str:
     return run_id if RUN_ID.fullmatch(run_id) else ""
 
 
-def prompt_words(draft: Draft, caps: Capabilities | None) -> str:
-    """What to write in prompts: "Write: a sks dog in the snow"; "" while the kind is not given.
-
-    caps: None while the base model is not found.
-    """
-    token, word = draft.token.strip(), draft.class_word.strip()
-    if not token or not word:
-        return ""
-    places = (caps and caps.places) or (PLACE,)
-    place = PLACE if PLACE in places else places[0]
-    return f"Write: {fill(f'a {{subject}} {place}', f'{token} {word}')}"
+def content(draft: Draft) -> Content:
+    """What a draft holds of what it teaches."""
+    return CONTENTS[draft.task]
 
 
 def capabilities(data: Path, base: str) -> tuple[Capabilities | None, BadInput | MissingModel | None]:
@@ -144,31 +123,15 @@ def capabilities(data: Path, base: str) -> tuple[Capabilities | None, BadInput |
         return None, error
 
 
-def _gaps(draft: Draft) -> list[Problem]:
-    """What a draft lacks."""
-    found = []
-    if not draft.pictures:
-        found.append(Problem("pictures", "There are no pictures yet. Add 4 to 8 of your subject, or try the sample."))
-    elif not draft.usable:
-        found.append(Problem("pictures", "None of the pictures can be read. Add others."))
-    for field, words in (
-        ("name", "It has no name yet. Any name does; the run and its file are called so."),
-        ("class_word", "Say in a plain word what kind of thing it is: dog, car, shoe."),
-        ("token", "Choose a rare word that will stand for this one subject in prompts, such as sks."),
-    ):
-        if not getattr(draft, field).strip():
-            found.append(Problem(field, words))
-    return found
-
-
 def _faults(data: Path, draft: Draft) -> list[Problem]:
     """What of a draft cannot be as it is."""
     caps, fault = capabilities(data, draft.base)
     found = [problem_of(fault)] if fault else []
-    spec, wrong = _spec(_completed(draft), caps)
-    found += map(problem_of, wrong)
+    spec, wrong = _spec(content(draft).completed(draft), caps)
+    found += [*content(draft).faults(draft), *map(problem_of, wrong)]
     if spec and caps:
         found += [problem_of(fault) for fault in fitting.faults(spec, caps, gpu=gpu_count() > 0)]
+        found += [problem_of(fault) for fault in content(draft).misfits(data, spec, caps)]
         found += [Problem("parent", words) for words in _parent_faults(data, spec)]
         found += [Problem("disk", words) for words in disk.faults(data, spec, caps)]
     return found
@@ -182,22 +145,18 @@ def _one_each(found: list[Problem]) -> list[Problem]:
     return list(told.values())
 
 
-def _completed(draft: Draft) -> Draft:
-    """A draft with something in the place of what is not given yet."""
-    return draft.changed(**{field: getattr(draft, field).strip() or word for field, word in STAND_INS.items()})
-
-
 def _spec(draft: Draft, caps: Capabilities | None) -> tuple[RunSpec | None, list[BadInput]]:
     """The spec of a draft, or all that keeps it from being one."""
-    values, wrong = settings.values(draft.settings, draft.method)
-    for field in ("name", "class_word", "token", "base", "parent", "start_step"):
+    values, wrong = settings.values(draft.settings, draft.method, draft.task)
+    for field in ("task", "name", "base", "parent", "start_step"):
         values[field] = getattr(draft, field)
+    values |= content(draft).values(draft)
     embedded = caps.embedded if caps else draft.base == "embedded"
     try:
         spec = presets.make_spec("embedded" if embedded else "sd", draft.method, draft.effort, **values)
     except BadInput as error:
         cause = error.__cause__
-        return None, wrong + (explain_all(cause, KINDS[USUAL]) if hasattr(cause, "errors") else [error])
+        return None, wrong + (explain_all(cause, KINDS[draft.task]) if hasattr(cause, "errors") else [error])
     return (None if wrong else spec), wrong
 
 
@@ -230,15 +189,22 @@ def _made(data: Path, draft: Draft, run_id: str, record: Path) -> Run:
     """The run of a draft, under the draft's lock. record: where its id is written down."""
     if found := problems(data, draft):
         raise BadInput(f"{found[0].label}: {found[0].words}", field=found[0].field)
-    spec, used = spec_of(data, draft), draft.usable
-    size = spec.resolution or models.describe(spec.base, data).size_px
-    paths, crops = [draft.picture_file(picture) for picture in used], [picture.crop for picture in used]
-    beside = None
+    spec = spec_of(data, draft)
+    with cleaned(data, draft, spec) as made:
+        atomic.write_text(record, run_id)  # before the run, so that a crash in between makes no second one
+        return rundir.create(data, spec, made, run_id)
+
+
+@contextlib.contextmanager
+def cleaned(data: Path, draft: Draft, spec: RunSpec) -> Iterator[Sequence[Path] | Mapping[str, Path]]:
+    """A draft's pictures, or pairs, as a run of `spec` reads them and `rundir.create` takes them, for one block.
+
+    Raises as `from_os_error`.
+    """
+    size, beside = spec.resolution or models.describe(spec.base, data).size_px, None
     try:
         beside = Path(tempfile.mkdtemp(prefix=".", suffix=atomic.PART, dir=draft.folder))
-        cleaned = intake.prepare(paths, beside / "dataset", size, crops)
-        atomic.write_text(record, run_id)  # before the run, so that a crash in between makes no second one
-        return rundir.create(data, spec, cleaned, run_id)
+        yield content(draft).prepare(draft, beside, size)
     except OSError as error:
         raise from_os_error(error, draft.folder) from error
     finally:

@@ -7,21 +7,18 @@ pictures.
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from app.drafts import pictures, settings
+from app.drafts import pairing, pictures, settings
 from app.drafts.pictures import DraftPicture
-from app.drafts.store import Draft, changing, folder_of, judged, load, looked_over, successor, write
-from training import atomic, jsonfile, presets
+from app.drafts.store import Draft, changing, folder_of, judged, load, looked_over, scratch, successor, write
+from training import jsonfile, presets
 from training.base import models
-from training.errors import BadInput, MissingModel, from_os_error
+from training.errors import BadInput, MissingModel
 from training.runs.run import Run
 from training.specwords import explain
 from training.subject import intake
@@ -29,7 +26,20 @@ from training.subject.pictures import LARGEST_FILE_MB
 
 __all__ = ["Draft", "DraftPicture", "load"]
 
-FIELDS = ("name", "class_word", "token", "base", "effort", "method", "settings", "parent", "start_step", "pressed")
+FIELDS = (
+    "task",
+    "name",
+    "class_word",
+    "token",
+    "base",
+    "effort",
+    "method",
+    "settings",
+    "parent",
+    "start_step",
+    "pressed",
+)
+TAUGHT = ("task", "name", "base", "class_word", "token")  # of a spec, what a draft has under the same name
 LIMITS = f"At most {intake.MOST_PICTURES} pictures, each up to {LARGEST_FILE_MB} MB."
 LEFT_OUT = "{name} was left out: " + f"{intake.MOST_PICTURES} pictures are the most, and 4 to 8 are usual."
 
@@ -83,7 +93,7 @@ def add_pictures(draft: Draft, files: Sequence[tuple[str, Path]], *, delete: boo
     taken: list[DraftPicture] = []
     room = intake.MOST_PICTURES - len(load(draft.data, draft.user).pictures)
     try:
-        with _beside(draft.folder) as beside:
+        with scratch(draft.folder) as beside:
             for given, path in files:
                 name = pictures.shown_name(given)
                 if len(taken) >= room:
@@ -142,7 +152,7 @@ def use_sample(draft: Draft, name: str = "poodle") -> Draft:
     sample = sample_subject(name)
     title = sample.name.replace("-", " ").capitalize()
     files = [(path.name, path) for path in sample.pictures]
-    return _replace(draft, files, name=title, class_word=sample.class_word)
+    return _replace(draft, files, task="dreambooth", name=title, class_word=sample.class_word)
 
 
 def from_run(data: Path, run: Run, user: str = "", *, longer: bool = False) -> Draft:
@@ -153,9 +163,6 @@ def from_run(data: Path, run: Run, user: str = "", *, longer: bool = False) -> D
     Raises BadInput where the run has no save to go on from, or its pictures are gone.
     """
     spec, changes = run.spec, {}
-    files = [(f"{run.name}, picture {i + 1}", path) for i, path in enumerate(run.pictures())]
-    if not files:
-        raise BadInput(f"The pictures of run {run.id} are gone.", "Add them again.", "pictures")
     start = run.latest_checkpoint() if longer else None
     if longer and start is None:
         raise BadInput(f"Run {run.id} has no save to go on from.", "Run it again from the beginning.", "run")
@@ -167,33 +174,28 @@ def from_run(data: Path, run: Run, user: str = "", *, longer: bool = False) -> D
         embedded = spec.base == "embedded"
     kind, method = "embedded" if embedded else "sd", spec.adapter.method
     effort = next((e for e in presets.EFFORTS if presets.STEPS[spec.task, kind][e] == spec.steps), "balanced")
-    subject = {"name": spec.name, "class_word": spec.class_word, "token": spec.token, "base": spec.base}
-    own = settings.overrides(spec, presets.make_spec(kind, method, effort, **subject))
-    fields = {**subject, "effort": effort, "method": method, "settings": own | changes}
-    return _replace(load(data, user), files, **fields, parent=run.id, start_step=start)
+    taught = {name: getattr(spec, name) for name in TAUGHT if hasattr(spec, name)}
+    own = settings.overrides(spec, presets.make_spec(kind, method, effort, **taught))
+    fields = {**taught, "effort": effort, "method": method, "settings": own | changes}
+    fill = pairing.from_run if spec.task == "maps" else _from_pictures
+    return fill(load(data, user), run, **fields, parent=run.id, start_step=start)
+
+
+def _from_pictures(draft: Draft, run: Run, **fields: Any) -> Draft:
+    """A draft with the pictures of a run. Raises BadInput where they are gone."""
+    files = [(f"{run.name}, picture {i + 1}", path) for i, path in enumerate(run.pictures())]
+    if not files:
+        raise BadInput(f"The pictures of run {run.id} are gone.", "Add them again.", "pictures")
+    return _replace(draft, files, **fields)
 
 
 def _replace(draft: Draft, files: Sequence[tuple[str, Path]], **fields: Any) -> Draft:
     """A new draft in the place of this one, of `files` (what to call each, where it lies), which stay there."""
-    with _beside(draft.folder) as beside:
+    with scratch(draft.folder) as beside:
         taken = tuple(pictures.take_in(path, name, beside) for name, path in files)
         with changing(draft) as now:
             _move(taken, beside, now.folder)
             return write(looked_over(successor(now, pictures=taken, **fields)))
-
-
-@contextlib.contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    """A folder for copies until they are named in a draft; removed at the end."""
-    beside = None
-    try:
-        beside = Path(tempfile.mkdtemp(prefix=".", suffix=atomic.PART, dir=folder))
-        yield beside
-    except OSError as error:
-        raise from_os_error(error, folder) from error
-    finally:
-        if beside:
-            shutil.rmtree(beside, ignore_errors=True)
 
 
 def _move(found: Sequence[DraftPicture], source: Path, folder: Path) -> None:

@@ -60,12 +60,14 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Maps": {
         "protocol": "What brings the map in (protocol)",
+        "control_kind": "What pictures follow (control)",
         "controlnet": "ControlNet",
         "control_scale": "Hold on the map (control scale)",
         "learning_rate_hint": "Learning rate of the hint encoder",
     },
     "Saves and test pictures": {
         "save_every": "Steps between saves",
+        "save_at": "Only at these steps (save at)",
         "keep_every": "Old saves to keep",
         "sample.prompts": "Test prompts",
         "held_out": "Held-out maps",
@@ -81,9 +83,12 @@ GROUPS: dict[str, dict[str, str]] = {
         "threads": "Processor threads",
     },
 }
-FROM_SUBJECT = {"instance_prompt": "", "class_prompt": ""}  # empty follows the token and the kind, as their help says
+# Empty follows what else is given: token and kind, as the help says, or the number of pairs.
+FOLLOWING = {"instance_prompt": "", "class_prompt": "", "held_out": ""}
 FIELDS = {  # what has a field of its own on the page New -> its label there
+    "task": "What to teach",
     "pictures": "Pictures",
+    "pairs": "Pairs",
     "name": "Its name",
     "class_word": "Its kind (class word)",
     "token": "Word in prompts (token)",
@@ -119,7 +124,7 @@ def settings_fields(
 ) -> list[SettingField]:
     """The settings that a task and `method` use, by group, with the presets for a kind of base model and an effort."""
     asked = {name: "thing" for name, info in KINDS[task].model_fields.items() if info.is_required()}
-    values = typed(presets.make_spec(base, method, effort, task=task, **asked)) | FROM_SUBJECT
+    values = typed(presets.make_spec(base, method, effort, task=task, **asked)) | FOLLOWING
     found = []
     for group, labels in GROUPS.items():
         for name, label in labels.items():

@@ -4,6 +4,7 @@ data/draft/<hash of the user>/
   draft.json    the form, as typed
   pictures/     cleaned copies of what was uploaded
   thumbnails/   the squares that will be used
+  pairs/<key>/  pictures and maps as they came, see app.drafts.pairs
   begun/<key>   the run that was made of a draft, see app.drafts.begin
 """
 
@@ -15,6 +16,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +25,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import ownfolders
+from app.drafts import pairs as draftpairs
 from app.drafts import pictures as draftpictures
+from app.drafts.pairs import DraftPairs, Seen
 from app.drafts.pictures import DraftPicture
 from training import atomic, jsonfile
 from training.adapterspec import METHODS
@@ -33,7 +37,8 @@ from training.jsonfile import Count
 from training.presets import Effort
 from training.subject import intake
 
-KEPT = ("base", "base_px", "effort", "method")  # what a new draft takes over from the one before
+KEPT = ("task", "base", "base_px", "effort", "method")  # what a new draft takes over from the one before
+KEY = re.compile(r"[0-9a-f]{16}")  # of a draft
 PICTURE = re.compile(r"[0-9a-f]{1,32}")  # the id of a picture, which names its files
 MADE = re.compile(r"[0-9a-f]{12}(-[0-9]{1,3})?\.png")  # a picture or a thumbnail that was taken in
 LEFT_SECONDS = 3600  # after which what a killed process left half done is removed
@@ -42,11 +47,11 @@ LEFT_SECONDS = 3600  # after which what a killed process left half done is remov
 class Draft(BaseModel):
     """A draft as it was when it was read; the functions of app.drafts.draft change the one on disk and return it anew.
 
-    key: names this draft; one run is made of it. settings: overrides of RunSpec's fields as typed, by dotted names
-    ("steps", "adapter.rank"); those that the method does not have are kept and not used. parent, start_step: as in
-    RunSpec. background: a warning about the pictures' backgrounds, "" where there is none. base_px: the edge of the
-    base model's pictures, of the one before while it is not found; 0 before any was. pressed: whether Start was pressed
-    and something was wrong: from then on the page tells all that is.
+    key: names this draft; one run is made of it. task: what is to be taught, as in RunSpec. settings: overrides of
+    RunSpec's fields as typed, by dotted names ("steps", "adapter.rank"); those that the method does not have are kept
+    and not used. parent, start_step: as in RunSpec. background: a warning about the pictures' backgrounds, "" where
+    there is none. base_px: the edge of the base model's pictures, of the one before while it is not found; 0 before any
+    was. pressed: whether Start was pressed and something was wrong: from then on the page tells all that is.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -54,7 +59,9 @@ class Draft(BaseModel):
     folder: Path = Field(exclude=True)
     user: str = Field("", exclude=True)
     key: str = Field(default_factory=lambda: secrets.token_hex(8))
+    task: Literal["dreambooth", "maps"] = "dreambooth"
     pictures: tuple[DraftPicture, ...] = ()
+    pairs: DraftPairs = DraftPairs()
     background: str = ""
     name: str = ""
     class_word: str = ""
@@ -76,7 +83,17 @@ class Draft(BaseModel):
     @property
     def is_blank(self) -> bool:
         """Whether nothing would be lost if it were replaced."""
-        return not (self.pictures or self.name or self.class_word or self.settings or self.parent)
+        return not (self.pictures or self.pairs.stamp or self.name or self.class_word or self.settings or self.parent)
+
+    @property
+    def pairs_folder(self) -> Path:
+        """Where the files of its pairs lie."""
+        return draftpairs.folder_of(self.folder, self.key)
+
+    @property
+    def seen(self) -> Seen:
+        """Its pairs, looked at; only what changed since is read again."""
+        return draftpairs.look(self.pairs_folder, self.pairs, str(self.settings.get("held_out", "")))
 
     @property
     def usable(self) -> list[DraftPicture]:
@@ -90,6 +107,10 @@ class Draft(BaseModel):
     def changed(self, **fields: Any) -> Draft:
         """The same draft with other values, checked; nothing is written."""
         return Draft.model_validate({**dict(self), **fields})
+
+    def with_pairs(self, **fields: Any) -> Draft:
+        """The same draft with other words about its pairs, checked; nothing is written."""
+        return self.changed(pairs=self.pairs.changed(**fields))
 
 
 def folder_of(data: Path, user: str = "") -> Path:
@@ -127,6 +148,9 @@ def write(draft: Draft) -> Draft:
     for path in [*(draft.folder / "pictures").iterdir(), *(draft.folder / "thumbnails").iterdir()]:
         if MADE.fullmatch(path.name) and path.stem.partition("-")[0] not in ids and not path.is_dir():
             path.unlink(missing_ok=True)
+    for path in (draft.folder / "pairs").iterdir():
+        if KEY.fullmatch(path.name) and path.name != draft.key and ownfolders.is_own(path):
+            shutil.rmtree(path, ignore_errors=True)
     for path in draft.folder.glob(f".*{atomic.PART}"):
         if path.is_dir() and time.time() - path.stat().st_mtime > LEFT_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
@@ -154,11 +178,25 @@ def looked_over(draft: Draft) -> Draft:
 
 
 @contextlib.contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """A folder for copies until they are named in a draft; removed at the end."""
+    made = None
+    try:
+        made = Path(tempfile.mkdtemp(prefix=".", suffix=atomic.PART, dir=folder))
+        yield made
+    except OSError as error:
+        raise from_os_error(error, folder) from error
+    finally:
+        if made:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     try:
         if os.path.lexists(folder.parent) and not folder.parent.is_dir():  # it keeps every draft from being made
             jsonfile.put_aside(folder.parent)
-        for part in (folder, folder / "pictures", folder / "thumbnails"):
+        for part in (folder, folder / "pictures", folder / "thumbnails", folder / "pairs"):
             ownfolders.clear_the_way(part)
             part.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -180,6 +218,11 @@ def _read(folder: Path, user: str) -> Draft:
         return jsonfile.check(path, {**values, "folder": folder, "user": user}, Draft)
     except BadInput:  # no JSON, or not of this version
         jsonfile.put_aside(path)
+    kept = {}
+    for path in sorted(
+        path for path in (folder / "pairs").iterdir() if KEY.fullmatch(path.name) and ownfolders.is_own(path)
+    ):
+        kept = {"key": path.name, "task": "maps", "pairs": DraftPairs(stamp=secrets.token_hex(8))}
     there = sorted(path for path in (folder / "pictures").glob("*.png") if PICTURE.fullmatch(path.stem))
     found = tuple(DraftPicture(id=path.stem, name=f"picture {i + 1}") for i, path in enumerate(there))
-    return write(looked_over(Draft(folder=folder, user=user, pictures=found[: intake.MOST_PICTURES])))
+    return write(looked_over(Draft(folder=folder, user=user, pictures=found[: intake.MOST_PICTURES], **kept)))

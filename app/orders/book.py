@@ -8,8 +8,9 @@ from app.orders.drawings import Drawing
 from app.orders.exports import Export
 from app.orders.importing import Import
 from app.orders.order import Order
+from app.orders.segmenting import Segmentation
 
-KINDS: dict[str, type[Order]] = {kind.KIND: kind for kind in (Drawing, Export, Import)}
+KINDS: dict[str, type[Order]] = {kind.KIND: kind for kind in (Drawing, Export, Import, Segmentation)}
 
 
 def at(data: Path, order_id: str) -> Order:

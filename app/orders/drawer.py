@@ -26,11 +26,12 @@ from app.orders.drawings import Drawing
 from app.orders.exports import Export
 from app.orders.importing import Import
 from app.orders.order import Order
+from app.orders.segmenting import Segmentation
 from app.work import devices, output
 from app.work.entry import beating
 from training import room
 from training.base import modelref
-from training.errors import Stopped, StudioError, from_os_error
+from training.errors import MissingModel, Stopped, StudioError, from_os_error
 from training.runs.rundir import run_by_id
 from training.runs.states import this_process
 
@@ -81,7 +82,12 @@ class Drawer:
 
     def _do(self, order: Order) -> None:
         """Do one order; however it ends, its state says so."""
-        work = {Drawing: self._draw, Export: self._export, Import: self._import}[type(order)]
+        work = {
+            Drawing: self._draw,
+            Export: self._export,
+            Import: self._import,
+            Segmentation: self._segment,
+        }[type(order)]
         with beating(order):
             try:
                 with modelref.confined(self.data, order.state().reach):
@@ -131,7 +137,7 @@ class Drawer:
         from evaluation.pictures import write_picture
 
         self._warm = self._warm or Warm(self.data)
-        self._warm.open(request)
+        self._warm.open(request, drawing.labels())
         drawing.beat(message="", began=time.time())
         told = 0.0
 
@@ -146,6 +152,35 @@ class Drawer:
         tell(0.0)
         for name, facts, image in self._warm.pictures(request, tell):
             write_picture(image, drawing.path / name, facts)
+        if request.map:
+            self._judge(drawing)
+
+    def _judge(self, drawing: Drawing) -> None:
+        """Look how well the pictures follow their map; without a segmentor they stay as they are."""
+        from app.orders import agreeing
+
+        drawing.beat(message="Comparing the pictures with the map.", done=drawing.state().total)
+
+        def tell() -> None:
+            if drawing.stop_requested():
+                raise Stopped("Stopped on request.")
+
+        with contextlib.suppress(MissingModel):
+            agreeing.judge(drawing, self._warm.segmentor(), tell)
+
+    def _segment(self, order: Segmentation) -> None:
+        """Make the map of a picture."""
+        self._hold(order, "Generate: making a map of a picture")
+        order.set_state("writing", message="Loading the segmentor.", began=time.time(), **this_process())
+        from app.orders import segmenting
+        from app.orders.warm import Warm
+
+        self._warm = self._warm or Warm(self.data)
+        segmentor = self._warm.segmentor_of(order.request().segmentor)
+        if order.stop_requested():
+            raise Stopped("Stopped on request.")
+        order.beat(message="Looking at the picture.")
+        segmenting.work(order, segmentor)
 
     def _export(self, order: Export) -> None:
         """Write a file of a run. It takes a base model of its own, so what is kept for drawings makes room."""

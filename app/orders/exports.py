@@ -140,14 +140,14 @@ def create(data: Path, run: Run, kind: str, step: int | None = None) -> Export:
 
 
 def of_run(data: Path, run_id: str) -> dict[tuple[str, int], Export]:
-    """The newest order of each format and save of a run, damaged ones left out."""
+    """The newest order of each format and save of a run; one is left out where what was asked for cannot be read."""
     found: dict[tuple[str, int], Export] = {}
     for export in Export.all(data):
         with contextlib.suppress(BadInput):
             request = export.request()
             key = request.kind, request.step
-            if request.run == run_id and key not in found and export.state():
-                found[key] = export
+            if request.run == run_id:
+                found.setdefault(key, export)
     return found
 
 

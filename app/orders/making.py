@@ -35,7 +35,7 @@ def make(data: Path, request: ExportRequest, tell: Callable[[str], None]) -> Non
     from training.step.memory import release
 
     run = run_by_id(data, request.run)
-    run.check_links()
+    run.check_places()
     folder = run.path / "adapter"
     folder.mkdir(exist_ok=True)
     for left in folder.glob(f"{BESIDE}*"):  # by a process that was killed

@@ -1,12 +1,12 @@
 """An order: something that the drawing process does for a page, a folder with what was asked and where it stands.
 
-    drawings/<id>/, exports/<id>/, imports/<id>/
+    drawings/<id>/, exports/<id>/, imports/<id>/, segmentations/<id>/
       request.json     what was asked for, complete; never changed
       state.json       where it stands
       stop             somebody asked it to stop
 
-What there is to order is a class each: `app.orders.drawings`, `app.orders.exports`, `app.orders.importing`;
-`app.orders.book` knows them all.
+What there is to order is a class each: `app.orders.drawings`, `app.orders.exports`, `app.orders.importing`,
+`app.orders.segmenting`; `app.orders.book` knows them all.
 """
 
 from __future__ import annotations
@@ -162,10 +162,10 @@ class Order(StateFolder):
             yield
 
     @classmethod
-    def make(cls, data: Path, request: BaseModel, total: int = 0, files: dict[str, Path] | None = None) -> Self:
+    def make(cls, data: Path, request: BaseModel, total: int = 0, files: dict[str, Path | bytes] | None = None) -> Self:
         """A new order in state queued; it appears whole or not at all.
 
-        files: what is to lie in its folder, by name; copied there. Raises as `from_os_error`.
+        files: what is to lie in its folder, by name; copied there, or written. Raises as `from_os_error`.
         """
         now = time.time()
         stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now * 1000) % 1000:03d}"
@@ -176,7 +176,10 @@ class Order(StateFolder):
                 (folder / "request.json").write_text(request.model_dump_json(indent=2) + "\n", "utf-8")
                 (folder / "state.json").write_text(state.model_dump_json(indent=2) + "\n", "utf-8")
                 for name, file in (files or {}).items():
-                    shutil.copyfile(file, folder / name)
+                    if isinstance(file, bytes):
+                        (folder / name).write_bytes(file)
+                    else:
+                        shutil.copyfile(file, folder / name)
         except OSError as error:
             raise from_os_error(error, path) from error
         return cls(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,6 +13,9 @@ from training.errors import BadInput
 from training.runs.rundir import run_by_id
 from training.spec import PLACEHOLDER, fill
 from training.specwords import explain
+
+if TYPE_CHECKING:
+    from training.base.capabilities import Capabilities
 
 Sampler = Literal["dpm++", "ddim", "euler"]  # the names of training.sample.SAMPLERS, which imports torch
 SAMPLER_TITLES: dict[str, str] = {"dpm++": "DPM-Solver++ (2M)", "ddim": "DDIM", "euler": "Euler"}
@@ -57,6 +60,17 @@ class DrawRequest(BaseModel):
     size: int | None = Field(
         None, ge=8, le=2048, description="Edge of the pictures in pixels. Empty: the base model's own."
     )
+    map: str | None = Field(
+        None, pattern="^[0-9a-f]{16}$", description="Names the map that they follow; it comes with the labels."
+    )
+    control: str | None = Field(
+        None,
+        max_length=1000,
+        description="ControlNet for the map: embedded, controlnet-seg or a folder. Empty: the base model's own.",
+    )
+    control_scale: float = Field(
+        1.0, ge=0, le=2, allow_inf_nan=False, description="How hard a picture is held to its map; 1 is as trained."
+    )
     with_base: bool = Field(
         True, description="Also draw the base model with the same words and seeds, to compare the adapter with."
     )
@@ -67,7 +81,7 @@ class DrawRequest(BaseModel):
         if not isinstance(values, Mapping):
             return values
         values = {key: value.strip() if isinstance(value, str) else value for key, value in values.items()}
-        empty = ("run", "adapter", "base")
+        empty = ("run", "adapter", "base", "control")
         return {key: None if value == "" and key in empty else value for key, value in values.items()}
 
     @property
@@ -94,7 +108,8 @@ def complete(data: Path, request: DrawRequest) -> DrawRequest:
 
     Raises:
         BadInput, MissingModel: naming the field: a run or an adapter that is not there, a save that it has not,
-            {subject} where nobody knows what it is, a base model that is not the adapter's or not on this computer.
+            {subject} where nobody knows what it is, a base model that is not the adapter's or not on this computer; for
+            a map a ControlNet that is not there or does not fit.
     """
     from training.base import models
 
@@ -110,8 +125,21 @@ def complete(data: Path, request: DrawRequest) -> DrawRequest:
         )
     else:
         found = {"step": None, "base": request.base or "embedded", "other_base": False, "with_base": False}
-    models.describe(found["base"], data)
+    caps = models.describe(found["base"], data)
+    found["control"] = _control(data, request, found["base"], caps) if request.map else None
     return request.model_copy(update=found)
+
+
+def _control(data: Path, request: DrawRequest, base: str, caps: Capabilities) -> str | None:
+    """The ControlNet that holds pictures of a base model to a map, checked to be there and to fit; None for a run's own
+    encoder."""
+    from app.adapters import sources, steered
+    from training.base import controlnet, models
+
+    source = sources.of_run(data, request.run, request.step) if request.run else None
+    if (ref := steered.which(source, request.control, caps.embedded)) is not None:
+        controlnet.inspect(ref, models.configs(base, data)["unet"], caps.vae_factor, data)
+    return ref
 
 
 def _with_run(data: Path, request: DrawRequest) -> dict[str, Any]:

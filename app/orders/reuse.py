@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.adapters import saves, sources
+from app.orders import drawings
+from app.orders.drawings import Drawing
 from app.orders.request import DrawRequest, parse_request
 from training.base import models
 from training.errors import BadInput, StudioError
@@ -22,17 +25,24 @@ class Reused:
     """What was found in a picture.
 
     request: one picture by its settings. missing: "", or a sentence about the run, adapter or base model that drew it
-    and is not here; `request` is then without it.
+    and is not here; `request` is then without it. mapped: a drawing that has the map which the picture follows, None
+    where it follows none, or one that is not kept any more (`lost`).
     """
 
     request: DrawRequest
     missing: str = ""
+    mapped: Drawing | None = None
+    lost: bool = False
 
 
 def read(data: Path, picture: Path) -> Reused:
     """The settings in a picture. Raises BadInput where it carries none that can be used."""
     facts = _facts(picture)
     values = {key: facts[key] for key in TAKEN if facts.get(key) is not None} | {"count": 1}
+    mapped = _mapped(data, facts.get("map"))
+    if mapped:
+        values |= {"control": mapped.request().control, "control_scale": facts.get("control_scale", 1.0)}
+    followed = {"mapped": mapped, "lost": bool(facts.get("map")) and mapped is None}
     with_ = {key: facts[key] for key in ("run", "step", "adapter") if facts.get(key)}
     if with_:  # the base model's pictures say a strength of 0, which would silence the next adapter
         values["strength"] = facts.get("strength", 1.0)
@@ -46,9 +56,18 @@ def read(data: Path, picture: Path) -> Reused:
     if other or not with_:
         missing = missing or _missing_base(base, facts.get("base"))
     if not missing:
-        return Reused(request)
+        return Reused(request, **followed)
     alone = request.model_copy(update={"run": None, "step": None, "adapter": None, "other_base": False})
-    return Reused(alone, f"What drew this picture is not here: {missing} {OTHERS}")
+    return Reused(alone, f"What drew this picture is not here: {missing} {OTHERS}", **followed)
+
+
+def _mapped(data: Path, name: Any) -> Drawing | None:
+    """The newest drawing with the map of that name."""
+    for drawing in drawings.list_drawings(data) if name else []:
+        with contextlib.suppress(StudioError):  # damaged
+            if drawing.request().map == name and drawing.labels() is not None:
+                return drawing
+    return None
 
 
 def _missing(data: Path, request: DrawRequest) -> str:

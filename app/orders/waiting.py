@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from app.work import devices
@@ -29,17 +30,17 @@ def sentence(data: Path) -> str:
     recent = _tail(run)
     if _phase(recent) == "export":
         return f"{run.name} is trained and its files are being written; the device is free in a moment."
-    seconds = seconds_to_save(recent, spec.save_every, spec.steps)
+    seconds = seconds_to_save(recent, spec.saves)
     when = "" if seconds is None else f", {_about(seconds)}"
     return f"{run.name} is training; it pauses for you at its next save{when}."
 
 
-def seconds_to_save(recent: list[dict], save_every: int, steps: int, now: float | None = None) -> float | None:
+def seconds_to_save(recent: list[dict], saves: Sequence[int], now: float | None = None) -> float | None:
     """How long a training takes to its next save and until that is drawn and scored; None before its first step.
 
     Args:
         recent: its last events, oldest first.
-        save_every, steps: of its spec.
+        saves: the steps at which it saves, ascending.
         now: seconds since 1970.
     """
     now = time.time() if now is None else now
@@ -57,7 +58,7 @@ def seconds_to_save(recent: list[dict], save_every: int, steps: int, now: float 
     if begun is not None:
         return max(0.0, begun + cost - now)
     step = made[-1]["step"]
-    ahead = min((step // save_every + 1) * save_every, steps) - step
+    ahead = next((save for save in saves if save > step), step) - step
     return max(0.0, ahead * sum(event["seconds"] for event in made) / len(made) - (now - made[-1]["time"])) + cost
 
 

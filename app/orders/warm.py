@@ -1,4 +1,4 @@
-"""A base model and an adapter on it, kept between drawings: what makes the second drawing quick."""
+"""A base model, an adapter on it and what maps need, kept between drawings: what makes the second drawing quick."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.adapters import saves, sources
+import torch
+
+from app.adapters import saves, sources, steered
+from app.orders import following
 from app.orders.request import DrawRequest
 from training import sample
+from training.maps.steering import drawing
 from training.step.memory import is_out_of_memory, release
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from app.adapters.sources import Source
     from delora import Adapter
+    from evaluation.maps.segmentor import Segmentor
     from training.base.models import BaseModel
+    from training.maps.steering.protocols import Steering
 
 BATCH = 4  # drawn at once: small, so that the first pictures come early
 
@@ -29,10 +36,18 @@ class Warm:
         self.base: BaseModel | None = None
         self.adapter: Adapter | None = None
         self._source: Source | None = None  # what `adapter` is of
+        self.steering: Steering | None = None  # what holds pictures to a map
+        self._steered: tuple | None = None  # what it is of: a ControlNet, or the save whose own encoder it is
+        self._control_facts: dict = {}
+        self._labels: np.ndarray | None = None  # of the map that is drawn
+        self._segmentor: tuple[str, Segmentor] | None = None  # by its name
         self._base_pictures: dict[tuple, list[Image.Image]] = {}  # those of the last request, for another strength
 
-    def open(self, request: DrawRequest) -> None:
-        """Load base model and adapter of a completed request. Raises as `models.load_base` and `Source.attach`."""
+    def open(self, request: DrawRequest, labels: np.ndarray | None = None) -> None:
+        """Load base model, adapter and, for a map, what steers, of a completed request.
+
+        labels: the map. Raises as `models.load_base`, `Source.attach` and `steered.steering`.
+        """
         if self.base is None or self.base.ref != request.base:
             self.close()
             self.base = saves.open_base(request.base, self.data)
@@ -42,6 +57,31 @@ class Warm:
             if source is not None:
                 self.adapter = source.attach(self.base, other_base=request.other_base)
                 self._source = source
+        self._labels = labels
+        wanted = None if labels is None else (request.control, None if request.control else source.facts)
+        if wanted != self._steered:
+            self.steering = self._steered = None  # before the next one is loaded: two may be too much
+            if wanted:
+                own = None if request.control else source
+                self.steering, self._control_facts = steered.steering(self.base, own, request.control, 1.0, self.data)
+                self._steered = wanted
+        if self.steering:
+            self.steering.scale = float(request.control_scale)
+
+    def segmentor(self) -> Segmentor:
+        """The segmentor that knows the base model's pictures, on its device. Raises as `segmentor.load`."""
+        from evaluation.maps import segmentor
+
+        return self.segmentor_of(segmentor.usual(self.base.capabilities.embedded))
+
+    def segmentor_of(self, ref: str) -> Segmentor:
+        """A segmentor by its name. Raises as `segmentor.load`."""
+        from evaluation.maps import segmentor
+
+        if self._segmentor is None or self._segmentor[0] != ref:
+            self._segmentor = None
+            self._segmentor = ref, segmentor.load(ref, self.data, saves.device())
+        return self._segmentor[1]
 
     def pictures(self, request: DrawRequest, tell: Callable[[float], None]) -> Iterator[tuple[str, dict, Image.Image]]:
         """Draw a request that `open` was called with: file name, facts and picture, each as soon as it is done.
@@ -67,24 +107,21 @@ class Warm:
     def close(self) -> None:
         """Take everything off the device."""
         self._take_off()
-        if self.base is not None:
-            device, self.base, self._base_pictures = self.base.unet.device, None, {}
-            release(device)
+        self.base = self.steering = self._steered = self._segmentor = self._labels = None
+        self._base_pictures = {}
+        release(torch.device(saves.device()))
 
     def _drawn(self, request: DrawRequest, kind: str, seeds: range, tell: Callable[[float], None]) -> list[Image.Image]:
         """One batch, in halves where memory runs out."""
         settings = request.model_dump(include={"steps", "guidance", "negative", "size", "sampler"})
         settings["strength"] = request.strength if kind == "adapter" else 0.0
+        settings |= {"adapter": self.adapter, "batch": len(seeds), "progress": lambda done, _: tell(done)}
         try:
-            return sample.generate(
-                self.base,
-                [request.prompt],
-                seeds,
-                adapter=self.adapter,
-                batch=len(seeds),
-                progress=lambda done, _: tell(done),
-                **settings,
-            )
+            if self.steering is None:
+                return sample.generate(self.base, [request.prompt], seeds, **settings)
+            settings.pop("size")  # the map has the pictures' size
+            wishes = following.wishes(self._labels, [request.prompt], seeds)
+            return drawing.draw(self.base, self.steering, wishes, **settings)
         except Exception as error:
             if len(seeds) == 1 or not is_out_of_memory(error):
                 raise
@@ -97,6 +134,8 @@ class Warm:
         """What a picture carries about itself."""
         settings = request.model_dump(include={"prompt", "negative", "steps", "guidance", "sampler"})
         facts = {**settings, "seed": seed, "size": image.width, "base": self.base.name, "strength": 0.0}
+        if request.map:
+            facts |= {**self._control_facts, "control_scale": request.control_scale, "map": request.map}
         if kind == "adapter":
             facts |= {"strength": request.strength, **self._source.facts_on(self.base.ref)}
         return facts

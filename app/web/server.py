@@ -87,6 +87,10 @@ def logins(auth: list[str]) -> dict[str, str]:
 def bind(host: str, port: int) -> socket.socket:
     """A socket on `port` or one of the next ones. Raises BadInput where none is free."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise BadInput(f"--host {host!r} is no name or address.", "Write it like 127.0.0.1.", field="host") from error
     for number in range(port, port + PORTS_TRIED):
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

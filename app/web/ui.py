@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from importlib import import_module
@@ -11,16 +12,16 @@ from app.web import gradioimport
 from app.web.door import upload
 from app.web.door.names import Names
 from app.web.studio import Studio
-from app.web.uploads import FOLDER
+from app.web.uploads import Uploads
 
 STATIC = Path(__file__).parent / "static"
-PAGES = (  # name, address, module; the first four are in the navigation
-    ("New", "", "new"),
+PAGES = (  # name, address, module; the order of the navigation is `shell.LINKS`
+    ("New", "", "new.page"),
     ("Runs", "runs", "runs"),
     ("Generate", "generate", "generate.page"),
     ("This computer", "computer", "computer"),
     ("Run", "run", "run.page"),
-    ("Compare", "compare", "compare"),
+    ("Compare", "compare", "compare.page"),
 )
 
 
@@ -33,13 +34,14 @@ def application(
         names: what it answers to; this computer's own names by themselves.
         root_path: the path that a proxy puts before all addresses, as `app.web.door.front.clean_root_path` gives it.
     """
-    gr = _gradio(studio.data)
+    gr = _gradio(studio.uploads)
     from fastapi import FastAPI
 
-    from app.web import routes, theme
+    from app.web import maproutes, routes, theme
     from app.web.door import calls, front, login, nospace, unforeseen
 
     app = FastAPI(title="DeLoRA Studio", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(maproutes.routes(studio))
     app.include_router(routes.routes(studio))
     app.include_router(upload.routes(studio))
     app.add_middleware(nospace.NoSpace, data=studio.data)
@@ -75,7 +77,7 @@ def application(
 
 def blocks(studio: Studio):
     """The pages as one `gr.Blocks`, each at its own address."""
-    _gradio(studio.data)
+    _gradio(studio.uploads)
     from app.web.pages import api, shell
     from app.web.pages.told import Pages
 
@@ -93,15 +95,17 @@ def _page(studio: Studio, shell, page, name: str, address: str, module: str) -> 
     import_module(f"app.web.pages.{module}").build(studio, page)
 
 
-def _gradio(data: Path):
-    """Gradio, imported with its uploads in the data folder and without anything that calls home.
+def _gradio(uploads: Uploads):
+    """Gradio, imported with its files among the app's uploads and without anything that calls home.
 
     Its own environment variables would override what is said here (even the folders it may show), so they go.
     """
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_TEMP_DIR"] = str(Path(data).resolve() / FOLDER)
+    with contextlib.suppress(OSError):  # a full disk: an upload says so
+        uploads.hold()
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
     gradioimport.prepare()
     import gradio
 

@@ -1,6 +1,6 @@
 """What was uploaded, by which session, and how much of it: no other file may be named by a request.
 
-data/uploads/<app>/         the uploads of one running app, with a lock that it holds while it lives
+data/uploads/<app>/         what one running app is given, and what Gradio makes of it; with a lock held while it lives
 data/uploads/<app>/<one>/   one upload; nobody can guess its name, so equal files of two persons are two files
 
 The record is kept in memory: what an app that has ended left behind belongs to no session and is removed. Nothing else
@@ -27,7 +27,6 @@ from training.errors import BadInput, from_os_error
 FOLDER = "uploads"
 MOST_MB_SESSION, MOST_MB = 1000, 4000  # that wait to be used, of one session and of all
 APP = re.compile(r"[0-9a-f]{16}")  # the folder of an app
-HASH = re.compile(r"[0-9a-f]{64}")  # a folder that Gradio names by what is in its file
 KEPT_SECONDS = 12 * 3600  # an upload that nothing was made of
 SWEPT_SECONDS = 60
 TOO_MUCH = "Uploads that wait to be used may have {most:,} MB in all{whose}. Use what was uploaded, or come back later."
@@ -66,16 +65,21 @@ class Uploads:
     def begin(self, owner: Owner) -> Upload:
         """An upload that is coming in, with an empty folder for it. Raises OSError, and BadInput as `count`."""
         self.sweep()
-        if self._alive is None:
-            ownfolders.clear_the_way(self.root)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._alive = (self.folder / ".lock").open("a")
-            fcntl.flock(self._alive, fcntl.LOCK_SH)
+        self.hold()
         upload = Upload(owner, self.folder / secrets.token_hex(16), time.monotonic())
         upload.folder.mkdir()
         with self._lock:
             self._held.append(upload)
         return upload
+
+    def hold(self) -> Path:
+        """The app's folder, made and locked where it is not yet. Raises OSError."""
+        if self._alive is None:
+            ownfolders.clear_the_way(self.root)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._alive = (self.folder / ".lock").open("a")
+            fcntl.flock(self._alive, fcntl.LOCK_SH)
+        return self.folder
 
     def count(self, upload: Upload, size: int) -> None:
         """Count `size` bytes that are about to come. Raises BadInput where that is more than is taken."""
@@ -156,8 +160,6 @@ def _is_left(path: Path) -> bool:
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode) or time.time() - found.st_mtime < SWEPT_SECONDS:
             return False
-        if HASH.fullmatch(path.name):
-            return True
         if not APP.fullmatch(path.name) or not stat.S_ISREG(lock.lstat().st_mode):
             return False
         with lock.open("r+b") as file:  # to write, which a lock on a folder of the network needs

@@ -50,7 +50,7 @@ def still_ours(run: Run, number: int) -> bool:
 
 
 def _make(run: Run, number: int) -> None:
-    run.check_links()
+    run.check_places()
     folder = run.path / "attempts"
     folder.mkdir(exist_ok=True)
     if not still_ours(run, number):

@@ -12,7 +12,7 @@ from evaluation.pictures import read_pictures, write_picture
 from training import atomic
 from training.base import precision
 from training.errors import from_os_error
-from training.maps import dataset, reading
+from training.maps import controls, dataset
 from training.maps.steering import drawing, taking
 from training.runs import checkpoint
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from training.runs.run import Run
 
 Progress = Callable[[float, int], None]
+KEPT_AT_ONCE = 8  # pictures of the base: what was drawn before a stop stays
 
 
 def draw_base(run: Run, base: BaseModel, data: Path, progress: Progress | None = None) -> None:
@@ -44,10 +45,17 @@ def draw_base(run: Run, base: BaseModel, data: Path, progress: Progress | None =
     wished = wishes(run)
     paths = [kept_path(data, {**facts, **_facts(wish)}) for wish in wished]
     missing = [i for i, path in enumerate(paths) if not path.is_file()]
-    made = drawing.draw(base, steering, [wished[i] for i in missing], **settings, progress=progress) if missing else []
-    for i, image in zip(missing, made, strict=True):
-        paths[i].parent.mkdir(parents=True, exist_ok=True)
-        write_picture(image, paths[i], {**facts, **_facts(wished[i])})
+    for start in range(0, len(missing), KEPT_AT_ONCE):
+        part = missing[start : start + KEPT_AT_ONCE]
+
+        def tell(done: float, total: int, before: int = len(wished) - len(missing) + start) -> None:
+            if progress:
+                progress(before + done, len(wished))
+
+        made = drawing.draw(base, steering, [wished[i] for i in part], **settings, progress=tell)
+        for i, image in zip(part, made, strict=True):
+            paths[i].parent.mkdir(parents=True, exist_ok=True)
+            write_picture(image, paths[i], {**facts, **_facts(wished[i])})
     _write(run, 0, read_pictures(paths))
 
 
@@ -76,7 +84,7 @@ def wishes(run: Run) -> list[Wish]:
     return [
         drawing.Wish(labels, example.caption, seed)
         for example in held[: run.spec.held_out]
-        for labels in [reading.labels_of(example.map)]
+        for labels in [controls.of_pair(run.spec.control_kind, example.picture, example.map)]
         for seed in seeds
     ]
 

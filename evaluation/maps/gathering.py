@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluation.maps import segmentor
+import assets
+from evaluation.maps import plain, segmentor
 from evaluation.tasks.task import Gathered, Given
 from training import sample
 from training.base import controlnet, precision
 from training.base.models import BaseModel
 from training.errors import BadInput, StudioError
-from training.maps import archive, dataset, intake, pairs, reading
+from training.maps import SEGMENTATION, archive, dataset, intake, pairs, reading
 from training.maps.intake import Checked
 from training.maps.reading import Answers
 from training.spec import MapsSpec
@@ -28,11 +29,18 @@ SHOWN = 8  # names in a note
 
 @dataclass
 class _Seen:
-    """The usable pairs by what they are for, and what is wrong with the others, in words."""
+    """The usable pairs by what they are for, and what is wrong with the others, in words. mapped: how many pictures
+    came without a map and were given one."""
 
     taught: list[Checked] = field(default_factory=list)
     judged: list[Checked] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    mapped: int = 0
+
+
+def sample_set(count: int | None = None) -> Given:
+    """The pairs that ship with the program, numbered as ADEChallengeData2016. count: how many are to judge by."""
+    return Given([assets.path("scenes")], count=count, answers=Answers(grey="0-150"))
 
 
 def gather(given: Given, spec: MapsSpec, size_px: int, folder: Path) -> Gathered:
@@ -41,14 +49,23 @@ def gather(given: Given, spec: MapsSpec, size_px: int, folder: Path) -> Gathered
         raise BadInput("No pairs were given.", "Give a folder or a zip of pictures and their maps.", "pairs")
     answers = given.answers or reading.NONE
     seen, split_off = _Seen(), False
+
+    def look(path: Path, name: str, into: _Seen) -> None:
+        path = _opened(path, folder / f"unpacked-{name}")
+        found = pairs.find(path)
+        if spec.control_kind != SEGMENTATION:
+            into.mapped += plain.with_maps(found, folder / f"maps-{name}", spec.segmentor, given.data)
+        _sort(found, path, answers, into)
+
     for i, path in enumerate(given.paths):
-        _look(path, folder / f"unpacked-{i}", answers, seen)
+        look(path, str(i), seen)
     if given.held_out is not None:
         apart = _Seen()
-        _look(given.held_out, folder / "unpacked-held-out", answers, apart)
+        look(given.held_out, "held-out", apart)
         if not apart.taught + apart.judged:
             raise BadInput(f"{given.held_out} holds no pair that can be used.", _first(apart.faults), "held_out")
         seen.judged, seen.faults = apart.taught + apart.judged, seen.faults + apart.faults
+        seen.mapped += apart.mapped
     if not seen.taught:
         raise BadInput("None of the pairs can be used to train with.", _first(seen.faults), "pairs")
     if not seen.judged:
@@ -69,6 +86,7 @@ def check(spec: MapsSpec, base: BaseModel, data: Path) -> list[str]:
     Schedule(base.scheduler_config)
     attach(base, spec).detach()
     if spec.protocol == "frozen-controlnet":
+        _check_kind(spec)
         try:
             controlnet.inspect(spec.controlnet, base.unet.config, base.capabilities.vae_factor, data)
         except StudioError as error:
@@ -78,19 +96,29 @@ def check(spec: MapsSpec, base: BaseModel, data: Path) -> list[str]:
     return []
 
 
-def _look(path: Path, beside: Path, answers: Answers, seen: _Seen) -> None:
-    """Add the pairs in a folder or a zip. Raises BadInput for what is neither, and for maps that leave a question."""
+def _check_kind(spec: MapsSpec) -> None:
+    """Raises BadInput for edges that a ControlNet of semantic maps would be shown."""
+    if spec.control_kind != SEGMENTATION and spec.controlnet in (controlnet.EMBEDDED, controlnet.DOWNLOADED):
+        raise BadInput(
+            f"{spec.controlnet} follows semantic maps and not {spec.control_kind}.",
+            f"Name the folder of a ControlNet for {spec.control_kind}, or take the protocol hint-encoder.",
+            "controlnet",
+        )
+
+
+def _opened(path: Path, beside: Path) -> Path:
+    """A folder as it is, a zip unpacked into `beside`."""
     path = Path(path)
-    if path.is_file() and path.suffix.lower() == ".zip":
-        path = archive.unpack(path, beside)
-    found = pairs.find(path)
+    return archive.unpack(path, beside) if path.is_file() and path.suffix.lower() == ".zip" else path
+
+
+def _sort(found: pairs.Found, path: Path, answers: Answers, seen: _Seen) -> None:
+    """Add the pairs found below a folder. Raises BadInput for maps that leave a question."""
     seen.faults += [f"{file.name}: {problem}" for file, problem in found.faults]
     for checked in intake.check(found.pairs, answers):
         if checked.reading.way == reading.EITHER:
-            raise BadInput(
-                f"{checked.pair.map.name} could be numbered 0-150 (0 is other) or 0-149.", "Say which: --numbers.",
-                "numbers",
-            )  # fmt: skip
+            words = " ".join(problem.words for problem in checked.problems if problem.stops)
+            raise BadInput(f"{checked.pair.map.name}: {words}", "Say which: --numbers 0-150 or 0-149.", "numbers")
         if not checked.usable:
             stopping = next(problem for problem in checked.problems if problem.stops)
             seen.faults.append(f"{checked.pair.map.name}: {stopping}")
@@ -112,7 +140,7 @@ def _split(found: Sequence[Checked], count: int | None) -> tuple[list[Checked], 
 
 
 def _notes(seen: _Seen, split_off: bool) -> list[str]:
-    notes = []
+    notes = [plain.NOTE.format(seen.mapped)] if seen.mapped else []
     if seen.faults:
         few = "; ".join(seen.faults[:SHOWN]) + (" ..." if len(seen.faults) > SHOWN else "")
         notes.append(f"Left out, {len(seen.faults)} in all: {few}")

@@ -7,11 +7,11 @@ from html import escape
 from PIL import Image
 
 from evaluation.html import image, images
+from evaluation.maps import told
 from evaluation.maps.book import MapBook
 from evaluation.plots import Series, line_plot
 from evaluation.runscores import drawn_steps
-from training.maps import dataset, reading
-from training.maps.colours import paint
+from training.maps import SEGMENTATION, controls, dataset
 from training.runs.run import Run
 
 ROWS = 12  # held-out maps in the strip
@@ -22,10 +22,13 @@ def film_strip(run: Run, best: int | None) -> str:
     steps, each = drawn_steps(run), len(run.spec.sample.seeds)
     if not steps:
         return ""
-    names = ["map", "real picture", *("no adapter" if step == 0 else f"step {step}" for step in steps)]
+    kind = run.spec.control_kind
+    first = "map" if kind == SEGMENTATION else kind
+    names = [first, "real picture", *("no adapter" if step == 0 else f"step {step}" for step in steps)]
     rows = []
     for i, example in enumerate(dataset.read(run.path, dataset.HELD_OUT)[: min(ROWS, run.spec.held_out)]):
-        cells = [image(Image.fromarray(paint(reading.labels_of(example.map))), "map"), images([example.picture])]
+        shown = controls.painted(controls.of_pair(kind, example.picture, example.map))
+        cells = [image(Image.fromarray(shown), first), images([example.picture])]
         cells += [images(run.samples(step)[i * each :][:1], "best" if step == best else "") for step in steps]
         filled = "".join(f"<td>{cell}</td>" for cell in cells)
         rows.append(f"<tr><th>{escape(example.caption)}</th>{filled}</tr>")
@@ -69,20 +72,22 @@ def _plot(title: str, figure: str, book: MapBook, mark: int | None, last: int, n
 
 def table(book: MapBook) -> str:
     """Every save's figures, and the IoU of each class."""
-    from evaluation.tasks.maps import Maps
-
-    headings, rows = Maps().table(book.to_dict())
     document = book.to_dict()
+    headings, rows = told.table(document)
     saves = {"base": document["base"], **document["saves"], "real": document["real"]}
     names = {c["index"]: c["name"] for told in saves.values() for c in told["classes"]}
     classes = []
     for index, name in sorted(names.items()):
         found = [next((c["iou"] for c in told["classes"] if c["index"] == index), None) for told in saves.values()]
         classes.append([name, *("–" if iou is None else f"{100 * iou:.1f} %" for iou in found)])
-    judge = f"{book.segmentor.get('name', '')} ({book.segmentor.get('preprocessing', '')})"
+    judge, extractor = (
+        f"{told.get('name', '')} ({told.get('preprocessing', '')})" if told else "none"
+        for told in (book.segmentor, book.extractor)
+    )
     return (
         f"<h2>Scores</h2>{_html(headings, rows)}<h2>IoU of each class</h2>{_html(['class', *saves], classes)}"
-        f'<p class="quiet">Segmentor: {escape(judge)}. Protocol: {escape(book.protocol)}.</p>'
+        f'<p class="quiet">Segmentor: {escape(judge)}. Protocol: {escape(book.protocol)}. '
+        f"CLIP of the Fréchet distances: {escape(extractor)}.</p>"
     )
 
 

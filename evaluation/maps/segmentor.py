@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import assets
 from evaluation.maps import segmentorfolder
 from evaluation.maps.segmentorfolder import SegmentorFolder
-from training.base import catalog, guard
+from training.base import catalog, guard, modelref
 from training.base.models import fingerprint
 from training.errors import BadInput, MissingModel
 
@@ -112,6 +112,16 @@ def best_class(scores: Tensor, size: tuple[int, int]) -> Tensor:
     return place
 
 
+def usual(embedded: bool) -> str:
+    """The segmentor that knows a base model's pictures: the built-in one's, or photographs'."""
+    return EMBEDDED if embedded else DOWNLOADED
+
+
+def check(ref: str, data: Path | None = None) -> SegmentorFolder:
+    """A segmentor's folder, looked at without loading anything. Arguments and errors as `load`."""
+    return segmentorfolder.inspect(_find(ref, data)[0])
+
+
 def load(ref: str, data: Path | None = None, device: str = "cpu") -> Segmentor:
     """Open a segmentor, offline.
 
@@ -133,11 +143,6 @@ def load(ref: str, data: Path | None = None, device: str = "cpu") -> Segmentor:
         ) from error
 
 
-def check(ref: str, data: Path | None = None) -> None:
-    """Raises as `load` for what is not here or no segmentor, without reading its weights."""
-    segmentorfolder.inspect(_find(ref, data)[0])
-
-
 def _find(ref: str, data: Path | None) -> tuple[Path, str]:
     known = catalog.CATALOG[DOWNLOADED]
     if ref == EMBEDDED:
@@ -153,10 +158,14 @@ def _find(ref: str, data: Path | None) -> tuple[Path, str]:
         if data is not None and (folder := catalog.home(data, known.name)).is_dir():
             return folder, known.repo
         raise MissingModel(
-            f"{known.title} is not downloaded.", f"Run `delora models get {known.name}` once.", "segmentor"
+            f"{known.title} is not downloaded.",
+            f"Run `delora models get {known.name}` once.",
+            "segmentor",
+            f"Download it at This computer (about {known.size_mb / 1000:.1f} GB).",
         )
-    path = Path(ref).expanduser()
-    if path.is_dir():
+    if data is not None:
+        modelref.check_reach(Path(ref), data, "segmentor", "segmentor")
+    if path := modelref.folder_at(ref):
         return path.resolve(), path.name
     raise MissingModel(
         f"There is no segmentor {ref!r}.", f"Use a folder, or {known.name} after `delora models get`.", "segmentor"

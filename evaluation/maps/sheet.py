@@ -6,8 +6,7 @@ from PIL import Image
 
 from evaluation.pictures import read_pictures
 from evaluation.sheets import Row, contact_sheet
-from training.maps import dataset, reading
-from training.maps.colours import paint
+from training.maps import SEGMENTATION, controls, dataset
 from training.runs.run import Run
 
 ROWS = 12
@@ -23,7 +22,10 @@ def sheet(saves: dict[str, tuple[Run, int]], rows: int = ROWS) -> Image.Image:
     spec, each = first.spec, len(first.spec.sample.seeds)
     held = dataset.read(first.path, dataset.HELD_OUT)[: min(rows, spec.held_out)]
     columns = {
-        "map": [Image.fromarray(paint(reading.labels_of(example.map))) for example in held],
+        "map" if spec.control_kind == SEGMENTATION else spec.control_kind: [
+            Image.fromarray(controls.painted(controls.of_pair(spec.control_kind, example.picture, example.map)))
+            for example in held
+        ],
         "real": read_pictures([example.picture for example in held]),
         "no adapter": read_pictures(first.samples(0)[::each][: len(held)]),
     }

@@ -1,13 +1,15 @@
 """Teaching pictures from semantic maps: pairs taken in, held-out maps drawn, and judged by a segmentor."""
 
+from evaluation import frechet
 from evaluation.tasks.task import Task
+from training.maps import SEGMENTATION
 
 
 class Maps(Task):
     """Pictures that follow maps (`training.maps`)."""
 
     name = "maps"
-    judges = ("segmentor",)
+    judges = ("segmentor", "clip")
 
     def gather(self, given, spec, size_px, folder):
         from evaluation.maps.gathering import gather
@@ -34,10 +36,10 @@ class Maps(Task):
 
         drawn.draw(run, base, adapter, step, data, progress)
 
-    def scorer(self, run, embedded, data, *, device="cpu", segmentor=None):
+    def scorer(self, run, embedded, data, *, device="cpu", segmentor=None, clip=None):
         from evaluation.maps.runscores import MapScorer
 
-        return MapScorer(run, data, segmentor=segmentor, device=device)
+        return MapScorer(run, embedded, data, segmentor=segmentor, clip=clip, device=device)
 
     def sheet(self, run, step):
         from evaluation.maps.sheet import sheet
@@ -47,35 +49,27 @@ class Maps(Task):
 
     def report(self, run, book):
         from evaluation.maps import report
-        from evaluation.report import plots
+        from evaluation.reportparts import plots
 
         best = book.recommend().step if book else None
         drawn = plots(run, report.figure_plots(book, best) if book else [])
         return [report.film_strip(run, best), drawn, report.table(book) if book else ""]
 
     def table(self, scores):
-        rows = [["base", *_cells(scores["base"])], *([step, *_cells(save)] for step, save in scores["saves"].items())]
-        rows.append(["real pictures", *_cells(scores["real"])])
-        name = "mIoU (classes present)" if scores["figure"] == "miou_present" else "mIoU"
-        return ["save", name, "95 % interval", "over the base", "pixel accuracy"], rows
+        from evaluation.maps.told import table
+
+        return table(scores)
 
     def save_words(self, save):
         gain = f", {100 * save['gain'][0]:+.1f} points over the base" if "gain" in save else ""
         accuracy = f"pixel accuracy {100 * save['pixel_accuracy']:.1f} %"
-        return f"mIoU {100 * save['headline']:.1f} %{gain}, {accuracy}"
+        far = f", Fréchet distance {words}" if (words := frechet.told(save)) else ""
+        return f"mIoU {100 * save['headline']:.1f} %{gain}, {accuracy}{far}"
 
     def use_words(self, run):
+        kind = run.spec.control_kind
+        words, file = ("maps", "0000.map.png") if kind == SEGMENTATION else (f"{kind} edges of pictures", "0000.png")
         return [
-            "It belongs to maps: draw with one.",
-            f"Try it: delora generate 'a photo' --run {run.id} --map {run.path / 'held-out' / '0000.map.png'}",
+            f"It belongs to {words}: draw with one.",
+            f"Try it: delora generate 'a photo' --run {run.id} --map {run.path / 'held-out' / file}",
         ]
-
-
-def _cells(told: dict) -> list[str]:
-    gain, (low, high) = told.get("gain"), told["interval"]
-    return [
-        f"{100 * told['headline']:.1f} %",
-        f"{100 * low:.1f} to {100 * high:.1f}",
-        f"{100 * gain[0]:+.1f} ({100 * gain[1]:+.1f} to {100 * gain[2]:+.1f})" if gain else "",
-        f"{100 * told['pixel_accuracy']:.1f} %",
-    ]

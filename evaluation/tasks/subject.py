@@ -54,7 +54,7 @@ class Subject(Task):
         return subject_sheet({f"{run.spec.adapter.method}, step {step}": (run, step)})
 
     def report(self, run, book):
-        from evaluation.report import subject_parts
+        from evaluation.reportparts import subject_parts
 
         return subject_parts(run, book)
 

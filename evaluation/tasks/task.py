@@ -32,13 +32,15 @@ class Given:
     """What a person gave to learn from.
 
     paths: files and folders. held_out: a folder to judge by, None for none. count: how many are wanted to judge by,
-    if that was said. answers: what was said about maps that leave something open.
+    if that was said. answers: what was said about maps that leave something open. data: the data folder, for models
+    that help to take it in.
     """
 
     paths: Sequence[Path]
     held_out: Path | None = None
     count: int | None = None
     answers: Answers | None = None
+    data: Path | None = None
 
 
 @dataclass(frozen=True)

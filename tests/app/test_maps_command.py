@@ -1,6 +1,10 @@
 """`delora maps`: what it prints is exactly the promised JSON, and nothing that was there is written over."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import mapfiles
 import numpy as np
@@ -10,6 +14,8 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from training.maps import colours, writing
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def delora(*arguments):
@@ -104,6 +110,21 @@ def test_nothing_is_overwritten_and_the_map_stays_as_it_was(index):
     before = index.read_bytes()
     refused(delora("convert", index, "--to", "index", "--out", index), "exists already")
     assert index.read_bytes() == before
+
+
+def test_convert_takes_one_map_and_no_folder(index):
+    refused(delora("convert", index.parent, "--to", "palette"), f"{index.parent} is a folder.", "Give one map.")
+    assert list(index.parent.iterdir()) == [index]
+
+
+def test_what_pillow_says_to_programmers_is_not_said_to_a_person(tmp_path):
+    """A palette whose transparency stands in bytes, which Pillow warns of when it is turned into colours."""
+    scene = Image.fromarray(mapfiles.scene())
+    scene.putpalette([value for value in range(256) for _ in range(3)])
+    scene.save(tmp_path / "map.png", transparency=bytes([0, 128, *[255] * 254]))
+    command = [sys.executable, "-c", "from app.cli import main; main()", "maps", "inspect", tmp_path / "map.png"]
+    said = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert said.returncode == 0 and "Warning" not in said.stderr, said.stderr
 
 
 def test_convert_refuses_what_it_would_have_to_guess(index, tmp_path):

@@ -71,7 +71,8 @@ def test_a_map_is_drawn_as_the_run_was_taught(trained, tmp_path, models):
     data, document, _ = trained
     run = next(iter(list_runs(data)))
     mapped = run.path / "held-out" / "0000.map.png"
-    arguments = ["--run", run.id, "--map", mapped, "--count", "1", "--steps", "1", "--guidance", "3", "--data", data]
+    arguments = ["--run", run.id, "--map", mapped, "--count", "1", "--steps", "1", "--data", data]
+    arguments += ["--guidance", run.spec.sample.guidance]
     done = delora("generate", *arguments, "--out", tmp_path, "--step", "2", "--json")
     assert done.exit_code == 0, done.output + done.stderr
     told = json.loads(done.stdout)

@@ -7,7 +7,6 @@ import handmade
 import pytest
 import walks
 from appprocess import App
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -36,18 +35,7 @@ def app(one_app):
     return one_app
 
 
-PAGES = ("/", "/runs", "/generate", "/computer")
-
-
-def serious(page) -> list[str]:
-    """What axe-core calls serious or critical on our pages, as sentences."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {node['html'][:160]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
-    ]
+PAGES = ("/", "/runs", "/compare", "/generate", "/computer")
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
@@ -56,7 +44,7 @@ def test_no_page_has_a_serious_fault(app, page, mode):
         page.goto(f"{app.url}{address}?__theme={mode}")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         expect(page.locator("#ds-strip")).to_contain_text("Nothing is")
-        assert serious(page) == [], address
+        assert walks.serious(page) == [], address
     assert page.errors == [] and walks.foreign(page) == []
 
 
@@ -137,11 +125,11 @@ def test_a_damaged_run_is_shown_and_deleted_only_after_a_question(app, page):
     page.goto(f"{app.url}/runs")
     card = page.locator(f".ds-run-card[data-run='{run.id}']")
     expect(card).to_contain_text("spec.json is missing.")
-    assert serious(page) == []
+    assert walks.serious(page) == []
     card.get_by_role("link", name="What can be done").click()
     expect(page.locator(".ds-state h2")).to_have_text("Damaged")
     expect(page.get_by_text(str(run.path))).to_be_visible()
-    assert serious(page) == []
+    assert walks.serious(page) == []
     with page.expect_download() as download:
         page.get_by_role("link", name="Adapter of step 8").click()
     assert download.value.path().read_bytes() == b"adapter"
@@ -217,7 +205,7 @@ def test_an_imported_lora_is_renamed_and_deleted_and_what_was_typed_stays(app, p
     page.get_by_role("button", name="Rename", exact=True).click()
     expect(chosen).to_have_value("Drawn cats (imported)")
     page.get_by_role("button", name="Delete Drawn cats").click()
-    assert serious(page) == []
+    assert walks.serious(page) == []
     page.get_by_role("button", name="Delete it").click()
     expect(chosen).to_have_value("The base model alone")
     expect(page.locator("#ds-other-base")).to_be_hidden()
@@ -260,7 +248,7 @@ def test_the_line_between_two_pictures_is_dragged_and_one_alone_is_shown_by_a_bu
     expect(slider).to_have_value("1")
     expect(line).to_be_visible()
     expect(adapter).to_have_attribute("aria-pressed", "false")
-    assert page.evaluate("String(getSelection())") == "" and serious(page) == [] and page.errors == []
+    assert page.evaluate("String(getSelection())") == "" and walks.serious(page) == [] and page.errors == []
     remove_run(app.data, run)
     remove_folder(drawing.path)
 
@@ -288,7 +276,7 @@ def test_a_run_brings_its_settings_and_what_was_changed_by_hand_stays_with_anoth
     page.get_by_role("option", name="The base model alone").click()
     expect(page.locator("#ds-base input")).to_have_value("Toy model (built in)")
     expect(guidance).to_have_value("3")
-    assert serious(page) == [] and page.errors == []
+    assert walks.serious(page) == [] and page.errors == []
     app.until(lambda: drawings.list_drawings(app.data)[0].state().ended)
     remove_run(app.data, run)
 

@@ -4,7 +4,13 @@ import handmade
 import walks
 from playwright.sync_api import expect
 
-PAGES = ("", "runs", "run?id={run}", "compare?ids={run},{other}", "generate?run={run}", "computer")
+from app.comparisons import comparison
+from app.comparisons.plan import Column
+
+PAGES = (
+    "", "runs", "run?id={run}", "compare", "compare?ids={run},{other}", "compare?id={one}", "generate?run={run}",
+    "computer",
+)  # fmt: skip
 WATCH = "window.broken = []; document.addEventListener('securitypolicyviolation', (e) => broken.push(e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sourceFile));"  # noqa: E501
 INJECT = """() => {
   const place = document.createElement('div');
@@ -15,9 +21,10 @@ INJECT = """() => {
 
 def test_no_page_breaks_the_policy(app, page):
     run, other = handmade.finished(app.data), handmade.finished(app.data)
+    one = comparison.make(app.data, "Which?", (8,), [(Column(method="delora"), run), (Column(method="lora"), other)])
     page.add_init_script(WATCH)
     for address in PAGES:
-        page.goto(f"{app.url}/{address.format(run=run.id, other=other.id)}")
+        page.goto(f"{app.url}/{address.format(run=run.id, other=other.id, one=one.id)}")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         page.wait_for_timeout(2500)
         assert page.evaluate("broken") == [], address

@@ -65,7 +65,8 @@ def test_the_papers_figures_stand_beside_only_a_study_made_as_the_papers(study):
 def test_table_1_is_made_of_subjects(tmp_path, tiny_folder, judge_folders, monkeypatch):
     folders = str(judge_folders["dino"]), str(judge_folders["clip"])
     monkeypatch.setattr(runscores, "default_judges", lambda *_: folders)
-    changes = {"steps": 1, "batch_size": 1, "class_pictures": 1, "class_steps": 1, "threads": 1, "sample": {"steps": 1}}
+    changes = {"steps": 1, "batch_size": 1, "class_pictures": 1, "class_steps": 1, "threads": 1}
+    changes |= {"adapter": {"rank": 2}, "sample": {"steps": 1}}
     study = ablation.Ablation(
         tmp_path, tmp_path, "dreambooth", ("lora-normalised",), str(tiny_folder), "quick", changes, subjects=1
     )

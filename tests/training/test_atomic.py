@@ -73,3 +73,11 @@ def test_links_are_followed_where_they_are_there_by_right(place):
     assert jsonfile.read_bytes(place, follow=True) == b"secret"
     with pytest.raises(jsonfile.BadInput, match=f"{place} cannot be read: it is a link, which is not followed"):
         jsonfile.read_bytes(place)
+
+
+def test_what_is_put_aside_twice_in_a_second_is_kept_twice(tmp_path):
+    for words in ("first", "second", "third"):
+        (tmp_path / "state.json").write_text(words)
+        jsonfile.put_aside(tmp_path / "state.json")
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"first", "second", "third"}
+    assert jsonfile.put_aside(tmp_path / "state.json") is None

@@ -69,6 +69,12 @@ def test_a_run_trains_saves_and_leaves_the_base_model_alone(make, tiny_base):
     assert not tiny_base.unet.training
 
 
+def test_a_run_saves_at_the_steps_that_are_named_and_at_the_last(make, tiny_base):
+    run = make(save_at=(3, 1, 90))
+    loop.train(run, tiny_base)
+    assert run.checkpoints() == [1, 3, 6]
+
+
 def test_events_tell_loss_rates_time_memory_and_each_layers_distance(make, tiny_base):
     run = make()
     loop.train(run, tiny_base)

@@ -93,7 +93,8 @@ def test_a_spec_that_an_earlier_version_wrote_opens_as_it_was(tmp_path):
     (tmp_path / "spec.json").write_text((Path(__file__).parent / "spec-of-a-subject.json").read_text())
     opened = spec.load(tmp_path / "spec.json")
     assert type(opened) is spec.SubjectSpec
-    assert json.loads(opened.to_json()) == json.loads((tmp_path / "spec.json").read_text())
+    written = json.loads((tmp_path / "spec.json").read_text())
+    assert json.loads(opened.to_json()) == {**written, "save_at": []}  # a setting that came later, left out
 
 
 def test_every_field_describes_itself():

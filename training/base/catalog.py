@@ -122,13 +122,13 @@ _MODELS = (
     ),
     Known(
         name="segmentor",
-        title="UperNet (ConvNeXt-S), a segmentor for ADE20K",
-        repo="openmmlab/upernet-convnext-small",
-        commit="550b68d291f9a7e4874065c6eec0676b2ba821e6",
+        title="UperNet (ConvNeXt-B), a segmentor for ADE20K",
+        repo="openmmlab/upernet-convnext-base",  # the small one has its weights only as a pickle
+        commit="13a9c410ff779f25236a8d24802d2742e4694e9c",
         licence="MIT",
-        size_mb=328,
-        files=_same("config.json", "preprocessor_config.json"),
-        pickles={"pytorch_model.bin": "model.safetensors"},
+        size_mb=489,
+        files=_same("config.json", "preprocessor_config.json", "model.safetensors"),
+        pickles={},
         purpose="Makes maps of photographs, and scores pictures drawn from maps.",
     ),
 )

@@ -12,7 +12,7 @@ from pydantic import Field
 
 import assets
 from training import jsonfile
-from training.base import catalog, guard, modelfolder
+from training.base import catalog, guard, modelfolder, modelref
 from training.base.models import fingerprint
 from training.errors import BadInput, MissingModel
 
@@ -84,6 +84,11 @@ class Control:
     def fingerprint(self) -> str:
         """16 hex digits that name its weights, the same on every computer and in every folder."""
         return fingerprint(self.folder.weights)
+
+
+def usual(embedded: bool) -> str:
+    """The ControlNet that belongs to a base model: the built-in one's, or Stable Diffusion's."""
+    return EMBEDDED if embedded else DOWNLOADED
 
 
 def inspect(ref: str, unet: Mapping, vae_factor: int, data: Path) -> ControlFolder:
@@ -173,11 +178,14 @@ def _find(ref: str, data: Path) -> tuple[Path, str]:
         path = catalog.home(data, known.name)
         if not path.is_dir():
             raise MissingModel(
-                f"{known.title} is not downloaded.", f"Run `delora models get {known.name}` once.", FIELD
+                f"{known.title} is not downloaded.",
+                f"Run `delora models get {known.name}` once.",
+                FIELD,
+                f"Download it at This computer (about {known.size_mb / 1000:.1f} GB).",
             )
         return path, known.title
-    path = Path(ref).expanduser()
-    if path.is_dir():
+    modelref.check_reach(Path(ref), data, "ControlNet", FIELD)
+    if path := modelref.folder_at(ref):
         return path.absolute(), path.name
     raise MissingModel(
         f"There is no ControlNet {ref!r}.", f"Give a folder, or {known.name} after `delora models get`.", FIELD

@@ -14,7 +14,7 @@ from training.base import catalog
 from training.errors import BadInput, MissingModel
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-OUT_OF_REACH = "There is no base model of that name, and by its path only one in a folder of the app's can be named."
+OUT_OF_REACH = "There is no {kind} of that name, and by its path only one in a folder of the app's can be named."
 OWNER_ADDS = "The owner can add it with `delora models add PATH`, or start the app with --models-folder FOLDER."
 MOST_SAID = 80  # letters of a name that are told again
 NEAR = 5  # entries of a folder that are looked at for what a mistyped path may have meant
@@ -111,9 +111,12 @@ def confine(data: Path, folders: Iterable[Path]) -> None:
     """From now on have this process name a base model of `data` by its path only below `folders`.
 
     For an app that others than the owner use: what is said of any other path, there or not, is the same. Models that
-    were added or downloaded are not concerned.
+    were added or downloaded are not concerned. Raises BadInput for a folder that cannot be one.
     """
-    _confined[Path(data).absolute()] = tuple(Path(folder).expanduser().resolve() for folder in folders)
+    try:
+        _confined[Path(data).absolute()] = tuple(Path(folder).expanduser().resolve() for folder in folders)
+    except (OSError, RuntimeError, ValueError) as error:  # nobody's home folder, links in a circle, no path at all
+        raise BadInput(f"A folder of models cannot be used: {error}", "Write its whole path.", "base") from error
 
 
 def reach(data: Path) -> tuple[Path, ...] | None:
@@ -141,7 +144,7 @@ def is_name(ref: str, data: Path) -> bool:
     return ref == "embedded" or (known is not None and known.base) or ref in catalog.added(data)
 
 
-def check_reach(path: Path, data: Path) -> None:
+def check_reach(path: Path, data: Path, kind: str = "base model", field: str = "base") -> None:
     """Raises MissingModel for a path that may not be named, see `confine`, whether anything is there or not."""
     folders = reach(data)
     if folders is None:
@@ -151,7 +154,7 @@ def check_reach(path: Path, data: Path) -> None:
     except (OSError, RuntimeError, ValueError):  # nobody's home folder, links in a circle, no path at all
         found = None
     if found is None or not any(found.is_relative_to(folder) for folder in folders):
-        raise MissingModel(OUT_OF_REACH, OWNER_ADDS, field="base")
+        raise MissingModel(OUT_OF_REACH.format(kind=kind), OWNER_ADDS, field=field)
 
 
 def local_path(given: str | Path) -> Path:
@@ -171,6 +174,15 @@ def local_path(given: str | Path) -> Path:
             on_page="This computer shows the models that are here; a folder you have can be named by its path.",
         ) from error
     return path
+
+
+def folder_at(given: str) -> Path | None:
+    """The folder that a person wrote, ~ resolved; None where there is none."""
+    try:
+        path = Path(given).expanduser()
+        return path if path.is_dir() else None
+    except (OSError, RuntimeError, ValueError):  # too long, no such user, no path at all
+        return None
 
 
 def _meant(ref: str, data: Path) -> str:

@@ -20,15 +20,20 @@ from training.errors import BadInput, MissingModel
 def describe(ref: str, data: Path) -> Capabilities:
     """What a base model can do, from its configs alone (no weights are read). Raises as `load_base` does."""
     found = resolve(ref, data)
-    if found.kind == "file":
-        singlefile.check(found.path)
-        return from_configs(modelfolder.configs_of(assets.path("sd15-config")))
-    configs = modelfolder.inspect(found.path).configs
     try:
-        return from_configs(configs, found.world)
+        return from_configs(configs(ref, data), found.world)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         told = f"{found.path}: the configs of its parts do not make sense together ({type(error).__name__}: {error})."
         raise BadInput(told, "Copy or download the folder again.", field="base") from error
+
+
+def configs(ref: str, data: Path) -> dict[str, dict]:
+    """The JSON of a base model's parts, by component. Raises as `describe`."""
+    found = resolve(ref, data)
+    if found.kind == "file":
+        singlefile.check(found.path)
+        return modelfolder.configs_of(assets.path("sd15-config"))
+    return modelfolder.inspect(found.path).configs
 
 
 def count_numbers(ref: str, data: Path) -> int:

@@ -13,3 +13,4 @@ Scores over such labels are `evaluation.maps`: one confusion matrix over all map
 """
 
 IGNORED = 255
+SEGMENTATION, PICTURE = "segmentation", "picture"  # what pictures follow: their map, or a control picture as it is

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import stat
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from training import atomic, room
+from training import atomic, jsonfile, room
 from training.errors import BadInput, from_os_error
 from training.subject.pictures import LARGEST_FILE_MB
 
 MOST_FILES = 100_000  # ADEChallengeData2016 has 44,420
 MOST_GB = 20
+PIECE_BYTES = 1 << 20
 WANTED = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".txt", ".jsonl")
 LEFT = ("__MACOSX",)
 
@@ -24,19 +26,33 @@ def unpack(archive: Path, folder: Path) -> Path:
     a link, twice the same name, too many or too large. DiskFull: there is no room for it.
     """
     archive = Path(archive)
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            entries = _checked(opened, archive)
-            total = sum(entry.file_size for entry in entries.values())
-            room.check(folder, total, f"what {archive.name} holds")
+    with _opened(archive) as opened:
+        entries = _checked(opened, archive)
+        total = sum(entry.file_size for entry in entries.values())
+        room.check(folder, total, f"what {archive.name} holds")
+        try:
             with atomic.new_folder(folder) as new:
                 for name, entry in entries.items():
                     _write(opened, entry, new / name, archive)
-    except zipfile.BadZipFile as error:
-        raise BadInput(f"{archive.name} is no zip, or it is damaged ({error}).", "Make or copy it again.") from error
-    except OSError as error:
-        raise from_os_error(error, folder) from error
+        except OSError as error:
+            raise from_os_error(error, folder) from error
     return folder
+
+
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    """The zip, whose list of entries can be read."""
+    with contextlib.ExitStack() as held:
+        try:
+            opened = held.enter_context(
+                zipfile.ZipFile(held.enter_context(jsonfile.open_regular(archive, follow=True)))
+            )
+        except OSError as error:
+            raise from_os_error(error, archive) from error
+        except Exception as error:  # BadZipFile, NotImplementedError, and what struct and codecs say of odd bytes
+            told = f"{archive.name} is no zip, or it is damaged ({error})."
+            raise BadInput(told, "Make or copy it again.") from error
+        yield opened
 
 
 def _checked(opened: zipfile.ZipFile, archive: Path) -> dict[PurePosixPath, zipfile.ZipInfo]:
@@ -52,7 +68,7 @@ def _checked(opened: zipfile.ZipFile, archive: Path) -> dict[PurePosixPath, zipf
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise _refused(archive, entry, "is a link")
         hidden = any(part.startswith(".") or part in LEFT for part in name.parts)
-        if entry.is_dir() or hidden or name.suffix.lower() not in WANTED:
+        if entry.filename.endswith("/") or hidden or name.suffix.lower() not in WANTED:
             continue
         if entry.flag_bits & 1:
             raise _refused(archive, entry, "is locked with a password")
@@ -71,10 +87,18 @@ def _checked(opened: zipfile.ZipFile, archive: Path) -> dict[PurePosixPath, zipf
 def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, archive: Path) -> None:
     """Write one entry. zipfile ends at the stated size and checks the sum, so a false statement cannot pass."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as target:
+        for part in _parts(opened, entry, archive):
+            target.write(part)
+
+
+def _parts(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, archive: Path) -> Iterator[bytes]:
+    """What an entry holds, piece by piece. Raises BadInput where it is damaged."""
     try:
-        with opened.open(entry) as source, path.open("wb") as target:
-            shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
+        with opened.open(entry) as source:
+            while part := source.read(PIECE_BYTES):
+                yield part
+    except Exception as error:  # zipfile's own, and zlib's, bz2's and lzma's, which have no kind in common
         raise _refused(archive, entry, f"is damaged ({error})") from error
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from training import jsonfile
 from training.errors import BadInput
 from training.maps.classes import NAMES
 
@@ -37,7 +37,7 @@ def rows(path: Path) -> list[Row]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
+            values = jsonfile.from_json(line)
         except ValueError:
             values = None
         if not isinstance(values, dict):
@@ -46,7 +46,7 @@ def rows(path: Path) -> list[Row]:
         if not picture:
             raise BadInput(f"{path.name}, line {i}, names no picture.", 'It needs a "file_name".')
         for name in filter(None, (picture, shown)):
-            if not (path.parent / name).resolve().is_relative_to(path.parent.resolve()):
+            if not _is_inside(name, path.parent):
                 raise BadInput(f"{path.name}, line {i}: {name} lies outside of its folder.", "Give names inside it.")
         found.append(Row(path.parent / picture, path.parent / shown if shown else None, " ".join(text.split())))
     return found
@@ -67,9 +67,17 @@ def from_classes(shares: Mapping[int, float]) -> str:
     return "a photo of " + (names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}")
 
 
+def _is_inside(name: str, folder: Path) -> bool:
+    """Whether a name leads to a place in a folder, also where links are followed."""
+    try:
+        return (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # too long, links in a ring, or a name that no file can have
+        return False
+
+
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8-sig")
+        return jsonfile.read_bytes(path, follow=True).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput(f"{path.name} is not UTF-8 text.", "Save it as UTF-8.") from error
 

@@ -28,13 +28,15 @@ def paint(labels: np.ndarray) -> np.ndarray:
 def control(labels: np.ndarray) -> Tensor:
     """The ControlNet's picture of labels: (H, W) or (n, H, W) to float32 (n, 3, H, W) in [0, 1].
 
+    Control pictures that are no maps (`controls.py`), (n, H, W, 3), are taken as they are.
+
     diffusers resizes PIL maps with Lanczos, reads uint8 tensors without dividing them by 255, and takes a float tensor
     of the picture's exact size as it is; this is that tensor.
     """
     import torch
 
     labels = labels[None] if labels.ndim == 2 else labels
-    colours = torch.from_numpy(paint(labels))  # (n, H, W, 3)
+    colours = torch.from_numpy(labels if labels.ndim == 4 else paint(labels))  # (n, H, W, 3)
     return colours.permute(0, 3, 1, 2).contiguous().float() / 255
 
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from training import jsonfile
 from training.errors import BadInput
-from training.maps.intake import LIST
 
+LIST = "pairs.jsonl"
 TRAINING, HELD_OUT = "dataset", "held-out"  # folders of a run, as `intake.prepare` writes each
 JUDGE = {"validation", "val", "test", "testing", "held-out", "held_out", "heldout"}  # folders of pairs to judge by
 SHARE, MOST_HELD_OUT = 4, 64  # one pair in four, and no more than that

@@ -10,12 +10,11 @@ from pathlib import Path
 from training import atomic, room
 from training.errors import BadInput, StudioError, from_os_error
 from training.maps import captions, geometry, reading, writing
+from training.maps.dataset import LIST
 from training.maps.pairs import Pair
 from training.maps.problem import Problem
 from training.maps.reading import NONE, Answers, Reading
 from training.subject import pictures
-
-LIST = "pairs.jsonl"
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def prepare(checked: Sequence[Checked], folder: Path, edge: int, answers: Answer
             for i, each in enumerate(checked):
                 if not each.usable:
                     raise _refused(each)
-                labels = _labels(each, answers)
+                labels = reading.labels_of(each.pair.map, as_read(each, answers))
                 image = pictures.read(each.pair.picture).image
                 where = geometry.frame(image.size, edge)
                 geometry.cut_picture(image, where).save(new / f"{i:04d}.png")
@@ -90,10 +89,10 @@ def prepare(checked: Sequence[Checked], folder: Path, edge: int, answers: Answer
     return [folder / row["file_name"] for row in rows]
 
 
-def _labels(each: Checked, answers: Answers):
-    """The labels of a checked pair's map, read the way it was read when its folder was looked at."""
+def as_read(each: Checked, answers: Answers = NONE) -> Answers:
+    """What reads a checked pair's map the way it was read when its folder was looked at."""
     grey = {reading.CHALLENGE: "0-150", reading.LABELS: "0-149"}.get(each.reading.way)
-    return reading.labels_of(each.pair.map, Answers(grey or answers.grey, answers.shared, answers.nearest))
+    return Answers(grey or answers.grey, answers.shared, answers.nearest)
 
 
 def _refused(each: Checked) -> BadInput:

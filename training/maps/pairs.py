@@ -9,6 +9,7 @@ metadata.jsonl                     {"file_name": ..., "conditioning_image": ...,
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -41,10 +42,12 @@ class Pair:
 
 @dataclass
 class Found:
-    """The pairs in a folder, and what is wrong with which file."""
+    """The pairs in a folder, and what is wrong with which file. alone: pictures without a map, which are faults too,
+    with their captions."""
 
     pairs: list[Pair] = field(default_factory=list)
     faults: list[tuple[Path, Problem]] = field(default_factory=list)
+    alone: dict[Path, str] = field(default_factory=dict)
 
 
 def find(folder: Path) -> Found:
@@ -67,7 +70,11 @@ def find(folder: Path) -> Found:
     if not images and not found.pairs:
         raise BadInput(f"{folder} holds no pictures.", "Give a folder of pictures and maps.", field="pairs")
     _match(folder, images, found)
-    found.pairs = sorted((_captioned(pair, words, found) for pair in found.pairs), key=lambda pair: pair.picture)
+    found.pairs = sorted(
+        (Pair(p.picture, p.map, p.caption or _caption(p.picture, words, found)) for p in found.pairs),
+        key=lambda pair: pair.picture,
+    )
+    found.alone = {path: _caption(path, words, found) for path in found.alone}
     return found
 
 
@@ -77,7 +84,7 @@ def _take_row(row: captions.Row, found: Found, words: dict[Path, str]) -> set[Pa
     if row.map is None:
         return set()
     for path, other in ((row.picture, row.map), (row.map, row.picture)):
-        if not path.is_file():
+        if not os.path.isfile(path):  # which takes a name that is too long as well
             words_ = f"{path.name}, which {captions.METADATA} names, is not there."
             found.faults.append((other, Problem("no partner", words_, "Add it, or take the line away.")))
             return {row.picture, row.map}
@@ -141,20 +148,21 @@ def _join(photos: list[Path], maps: list[Path], found: Found) -> None:
             problem = Problem("twice", f"{len(several)} {kind} have one name: {names}.", "Leave one.")
             found.faults.append((several[0], problem))
             return
+    found.alone |= dict.fromkeys(photos, "")
     for path, other in [(path, "map") for path in photos] + [(path, "picture") for path in maps]:
         words = f"{path.name} has no partner: no {other} has its name."
         found.faults.append((path, Problem("no partner", words, f"Add its {other}, or leave it out.")))
 
 
-def _captioned(pair: Pair, words: dict[Path, str], found: Found) -> Pair:
-    """The pair with the caption that came with it."""
-    caption = pair.caption or words.get(pair.picture, "")
+def _caption(picture: Path, words: dict[Path, str], found: Found) -> str:
+    """The caption that came with a picture, "" where none did."""
+    caption = words.get(picture, "")
     if not caption:
         try:
-            caption = captions.beside(pair.picture)
+            caption = captions.beside(picture)
         except BadInput as error:
-            found.faults.append((pair.picture.with_suffix(".txt"), Problem("captions", str(error), stops=False)))
-    return Pair(pair.picture, pair.map, caption)
+            found.faults.append((picture.with_suffix(".txt"), Problem("captions", str(error), stops=False)))
+    return caption
 
 
 def _left(path: Path) -> bool:

@@ -218,8 +218,11 @@ def _shared(labels: np.ndarray, answers: Answers) -> tuple[np.ndarray, list[Prob
 def _lossy(pixels: Pixels, labels: np.ndarray) -> list[Problem]:
     if not pixels.lossy:
         return []
-    if pixels.colours is not None:
-        labels = coloured.read(pixels.colours, lossy=True, take_nearest=True)[1]
+    if (
+        pixels.colours is not None
+        and (nearest := coloured.read(pixels.colours, True, take_nearest=True)[1]) is not None
+    ):
+        labels = nearest  # with the colours that were damaged; numbers saved as grey colours stay as they were read
     counts = count(labels)[:IGNORED]
     found, specks = int((counts > 0).sum()), int(((counts > 0) & (counts < SPECK * labels.size)).sum())
     words = f"It is {pixels.lossy}, which damages classes at every edge."

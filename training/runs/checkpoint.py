@@ -11,7 +11,9 @@ No generator's state is in it: every draw comes from (seed, step), see training.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -165,6 +167,15 @@ def load_trained(path: Path, module: torch.nn.Module) -> None:
 def resumable(run: Run) -> list[int]:
     """The saved steps that training can go on from, newest first."""
     return [step for step in reversed(run.checkpoints()) if (run.checkpoint(step) / "trainer.safetensors").is_file()]
+
+
+def threads_before(run: Run) -> int | None:
+    """The threads that a resumed run began with, if this computer has as many: sums stay the same to the bit."""
+    with contextlib.suppress(BadInput):
+        for step in resumable(run):
+            before = read(run.checkpoint(step))["threads"]
+            return before if before <= (os.cpu_count() or 1) else None
+    return None
 
 
 def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:

@@ -1,7 +1,8 @@
 """Events: JSON objects, one a line, appended while a run goes on.
 
-Kinds: "step" (loss and its parts, learning rates, seconds, memory), "geometry" (per adapted layer the distance from the
-pretrained weight and its bound), "save", "resume" (from which step), "attempt", "phase" and "note" (words).
+Kinds: "step" (loss and its parts, learning rates, seconds, memory; "together": how many runs shared its pass of the
+UNet), "geometry" (per adapted layer the distance from the pretrained weight and its bound), "save", "resume" (from
+which step), "attempt", "phase" and "note" (words).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from training.spec import RunSpec
 
 CHECKPOINT = re.compile(r"step-([0-9]{6,12})")
 ATTEMPT = re.compile(r"[0-9]{1,12}")
+FOLDERS = ("adapter", "attempts", "checkpoints", "dataset", "samples")
 LONGEST_NAME_FILE = 4096
 NAME_AGAIN = "Rename the run; until then it has its subject's name."
 SCORE_AGAIN = "Delete it, and score the run again with `delora score`."
@@ -78,6 +79,18 @@ class Run(StateFolder):
         """The cleaned pictures that are learned from, in the order they were given; maps are none of them."""
         return jsonfile.files(self.path, "dataset", "[0-9]*[0-9].png")
 
+    def check_places(self) -> None:
+        """As `StateFolder.check_places`; also for what else lies where a training makes folders and appends events."""
+        super().check_places()
+        for path in (self.path / name for name in FOLDERS):
+            if os.path.lexists(path) and not path.is_dir():
+                what = "a link, which is not followed" if path.is_symlink() else "no folder"
+                raise BadInput(f"{path} is {what}.", "Move it away.")
+        path = self.path / "events.jsonl"
+        if os.path.lexists(path) and not jsonfile.is_regular(path):
+            what = "a link, which is not followed" if path.is_symlink() else "no file"
+            raise BadInput(f"{path} is {what}.", "Put it aside on the run's page, or move it away.")
+
     # State
 
     def state(self) -> RunState:
@@ -109,9 +122,9 @@ class Run(StateFolder):
     def begin_attempt(self) -> int:
         """Take the run up with a new attempt, whose number it returns. Every earlier attempt loses the run.
 
-        Raises BadInput where a link would lead what is written out of the run's folder.
+        Raises BadInput as `check_places`.
         """
-        self.check_links()
+        self.check_places()
         folder = self.path / "attempts"
         folder.mkdir(exist_ok=True)
         number = self.newest_attempt() + 1

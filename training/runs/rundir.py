@@ -36,7 +36,8 @@ from training.spec import RunSpec
 
 __all__ = ["Run", "create", "holds_run", "list_folders", "list_runs", "open_run", "run_by_id"]
 
-PARTS = {"spec.json", "state.json", "events.jsonl", "scores.json", "dataset", "checkpoints", "samples", "adapter"}
+HEART = {"spec.json", "state.json"}
+PARTS = {*HEART, "events.jsonl", "scores.json", "dataset", "checkpoints", "samples", "adapter"}
 DATA = ("dataset", "held-out")  # the folders that a run is made of
 
 
@@ -109,9 +110,12 @@ def list_folders(data: Path) -> list[Run]:
 
 
 def holds_run(path: Path) -> bool:
-    """Whether a folder holds anything of a run, be it damaged; one that is closed to us may."""
+    """Whether a folder holds anything of a run, be it damaged; one that is closed to us may.
+
+    A link must lead to more than a folder with a dataset, which other programs' folders have too.
+    """
     try:
-        return not PARTS.isdisjoint(os.listdir(path))
+        return not (HEART if os.path.islink(path) else PARTS).isdisjoint(os.listdir(path))
     except PermissionError:
         return True
     except (OSError, ValueError):  # a file, gone, or a name that no file can have

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from training.jsonfile import Count, Figure
 
+VERSIONS = {"dreambooth": 2, "maps": 1}  # by task; a scores.json that names none is of a subject
 Step = Annotated[str, Field(pattern=r"^[0-9]{1,12}$")]
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def stop_on_signals(run: Run) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask the run to stop between two steps; a second one ends the process at once."""
+def stop_on_signals(*runs: Run) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask the runs to stop between two steps; a second one ends the process at once."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers; a request through the folder works everywhere
         return
@@ -24,7 +24,8 @@ def stop_on_signals(run: Run) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(number: int, frame: object) -> None:
-        run.request_stop()
+        for run in runs:
+            run.request_stop()
         signal.signal(number, before[number])
 
     ask.asks_to_stop = True

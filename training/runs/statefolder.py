@@ -56,7 +56,7 @@ class StateFolder:
         """Forget a request to stop."""
         (self.path / "stop").unlink(missing_ok=True)
 
-    def check_links(self) -> None:
+    def check_places(self) -> None:
         """Raises BadInput where a folder in it is a link: what is written there would lie somewhere else."""
         try:
             links = [path for path in self.path.iterdir() if path.is_symlink() and path.is_dir()]

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from training.spec import RunSpec
 
 
-def attach(base: BaseModel, spec: RunSpec) -> delora.Adapter:
+def attach(base: BaseModel, spec: RunSpec, name: str = "default") -> delora.Adapter:
     """A new adapter for a spec on its base model. Raises BadInput naming the setting that does not fit."""
     try:
-        return delora.attach(base.unet, spec.adapter.to_config(spec.targets), seed=spec.seed)
+        return delora.attach(base.unet, spec.adapter.to_config(spec.targets), seed=spec.seed, name=name)
     except ValueError as error:
         field = str(error).partition(":")[0]
         where = field if field == "targets" else f"adapter.{field}"

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torch.nn import Module
-from torch.overrides import TorchFunctionMode
 
-import delora
 from training.runs import shortage
 from training.runs.shortage import Need
+from training.step import counting
+from training.step.counting import NOTHING, Beside
 
 if TYPE_CHECKING:
     from training.base.capabilities import Capabilities
@@ -57,28 +52,6 @@ class Plan:
         return asdict(self)
 
 
-class Beside(NamedTuple):
-    """What a step holds beside base model and adapter: a ControlNet, an encoder that learns with the adapter.
-
-    weights_bytes: of all of it. trainable: its numbers that learn. kept_bytes: what autograd keeps of it a picture.
-    """
-
-    weights_bytes: int = 0
-    trainable: int = 0
-    kept_bytes: int = 0
-
-
-NOTHING = Beside()
-
-
-def beside(frozen: Module | None = None, trained: Module | None = None, *shapes: tuple[int, ...]) -> Beside:
-    """The same of modules. shapes: of what goes into `trained`, one picture of it."""
-    parts = [p for module in (frozen, trained) if module is not None for p in module.parameters()]
-    learns = sum(p.numel() for p in trained.parameters()) if trained is not None else 0
-    kept = _kept_by(trained, shapes) if trained is not None else 0
-    return Beside(sum(p.numel() * p.element_size() for p in parts), learns, kept)
-
-
 @dataclass(frozen=True)
 class Estimate:
     """What training is expected to hold at its peak, in GB (1e9 bytes)."""
@@ -111,7 +84,7 @@ def estimate(
     plan = plan or Plan.of(spec)
     caps = base.capabilities
     counted = functools.partial(
-        _counted,
+        counting.counted,
         type(base.unet),
         json.dumps(dict(base.unet.config), default=list),
         spec.adapter.to_config(spec.targets),
@@ -222,77 +195,6 @@ def release(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-class _AttentionOfAKernel(torch.autograd.Function):
-    """Keeps for the backward pass what a fused attention kernel keeps: q, k and v, not the attention matrix."""
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        ctx.save_for_backward(q, k, v)
-        return torch.empty_like(q)
-
-
-class _FusedAttention(TorchFunctionMode):
-    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        if func is F.scaled_dot_product_attention:
-            return _AttentionOfAKernel.apply(*args[:3])
-        return func(*args, **(kwargs or {}))
-
-
-class _Count(NamedTuple):
-    kept_bytes: int  # what autograd keeps from one forward pass, weights not counted
-    adapter_bytes: int
-    trainable: int
-
-
-@functools.lru_cache(maxsize=32)  # a page asks at every change of a setting, and a count takes about a second
-def _counted(
-    kind: type,
-    unet_config: str,
-    config: delora.AdapterConfig,
-    batch: int,
-    size: int,
-    tokens: int,
-    dtype: torch.dtype,
-    checkpointing: bool,
-) -> _Count:
-    """Count on a UNet without data, for latents (batch, C, size, size) and prompts of `tokens` tokens."""
-    with torch.device("meta"):
-        unet = kind.from_config(json.loads(unet_config))
-    unet.to(dtype).requires_grad_(False).train()
-    adapter = delora.attach(unet, config)
-    if checkpointing:
-        unet.enable_gradient_checkpointing()
-    latents = torch.empty(batch, unet.config.in_channels, size, size, device="meta", dtype=dtype)
-    text = torch.empty(batch, tokens, unet.config.cross_attention_dim, device="meta", dtype=dtype)
-    timestep = torch.empty(batch, device="meta", dtype=torch.long)
-    kept = _kept(unet, lambda: unet(latents, timestep, text, return_dict=False))
-    adapter_bytes = sum(t.numel() * t.element_size() for t in adapter.state_dict().values())
-    return _Count(kept, adapter_bytes, adapter.num_trainable)
-
-
-def _kept_by(module: Module, shapes: tuple[tuple[int, ...], ...]) -> int:
-    """The same of a module of its own, for one example of inputs of these shapes."""
-    module = copy.deepcopy(module).to("meta")
-    inputs = [torch.empty(1, *shape, device="meta", dtype=next(module.parameters()).dtype) for shape in shapes]
-    return _kept(module, lambda: module(*inputs))
-
-
-def _kept(module: Module, forward: Callable[[], object]) -> int:
-    """Bytes that autograd keeps of a forward pass on the meta device, the module's own weights not counted."""
-    weights = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
-    kept: dict[int, Any] = {}
-
-    def keep(t: Tensor) -> Tensor:
-        storage = t.untyped_storage()
-        if storage._cdata not in weights:
-            kept[storage._cdata] = storage  # held, so that no later storage gets the same address
-        return t
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t), _FusedAttention():
-        forward()
-    return sum(storage.nbytes() for storage in kept.values())
 
 
 def _held_bytes(base: BaseModel) -> int:

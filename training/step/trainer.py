@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+import delora
 from training.base import precision
 from training.errors import BadInput
 from training.runs import checkpoint
@@ -37,11 +38,20 @@ class Diverged(Exception):
 class Trainer:
     """Adapter, optimizer and objective of a run, at a step.
 
-    step: steps made. saved_step: the step of the newest checkpoint, None before the first.
+    step: steps made. saved_step: the step of the newest checkpoint, None before the first. name: of its adapter among
+    others on the same base model.
     """
 
-    def __init__(self, run: Run, base: BaseModel, objective: Objective, plan: Plan, accelerator: Accelerator):
-        self.run, self.base, self.objective, self.plan = run, base, objective, plan
+    def __init__(
+        self,
+        run: Run,
+        base: BaseModel,
+        objective: Objective,
+        plan: Plan,
+        accelerator: Accelerator,
+        name: str = "default",
+    ):
+        self.run, self.base, self.objective, self.plan, self.name = run, base, objective, plan, name
         self.accelerator = accelerator
         self.spec: RunSpec = run.spec
         self.step = 0
@@ -63,7 +73,7 @@ class Trainer:
             path = self.run.checkpoint(step)
             try:
                 info = checkpoint.read(path)
-                self.adapter = checkpoint.attach(self.base, path)
+                self.adapter = checkpoint.attach(self.base, path, self.name)
                 if self.objective.trained is not None:
                     checkpoint.load_trained(path, self.objective.trained)
                 self._build_optimizer()
@@ -77,7 +87,7 @@ class Trainer:
             return
         if self.run.events("step"):
             self.run.append_event({"kind": "resume", "step": 0})
-        self.adapter = attach(self.base, self.spec)
+        self.adapter = attach(self.base, self.spec, self.name)
         self._build_optimizer()
 
     def _starts(self) -> list[int]:
@@ -117,9 +127,10 @@ class Trainer:
         fused = self.base.unet.device.type in ("cpu", "cuda")
         self.optimizer = self.accelerator.prepare_optimizer(torch.optim.AdamW(groups, fused=fused))
         self.parameters = [*self.adapter.parameters(), *beside]
-        self._apply_plan()
+        self.apply_plan()
 
-    def _apply_plan(self) -> None:
+    def apply_plan(self) -> None:
+        """Make the base model keep or forget activations, as the plan has it."""
         if self.plan.checkpointing:
             self.base.unet.enable_gradient_checkpointing()
         else:
@@ -143,8 +154,23 @@ class Trainer:
         """
         began = time.perf_counter()
         self._seed_everything(self.step + 1)
+        with self.alone():
+            parts = self._gradients()
+        return self.finish_step(parts, began)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """The base model with this adapter and, of others that sit on it, none."""
+        self.apply_plan()
+        with delora.by_rows(self.base.unet, [self.adapter]):
+            yield
+
+    def finish_step(self, parts: torch.Tensor, began: float) -> dict[str, Any]:
+        """What follows the gradients, which lie ready: the second half of `make_step`.
+
+        parts: of the loss, (1 or 2,). began: when the step did, by `time.perf_counter`.
+        """
         rate = self._set_rates()
-        parts = self._gradients()
         norm = self._clip()
         instance, prior = (parts.tolist() + [None])[:2]
         loss = instance if prior is None else instance + self.spec.prior_weight * prior
@@ -169,18 +195,23 @@ class Trainer:
             "memory_mb": round(memory.used_mb(self.base.unet.device)),
         }
 
+    @property
+    def pictures(self) -> int:
+        """Pictures of the subject in a step, of all micro-batches and processes."""
+        return self.spec.batch_size * self.spec.gradient_accumulation * self.accelerator.num_processes
+
     def _gradients(self) -> torch.Tensor:
         """Sum up the gradients of one step's micro-batches; returns the loss's parts, (1 or 2,)."""
-        spec, accelerator = self.spec, self.accelerator
+        accelerator = self.accelerator
         mine, count = accelerator.process_index, accelerator.num_processes
-        n = spec.batch_size * spec.gradient_accumulation * count
+        n = self.pictures
         instance, prior = self.objective.draw(self.step, n)
         self.base.unet.train()
         total = None
         # The processes take the micro-batches in turn.
         for start in range(mine * self.plan.micro_batch, n, self.plan.micro_batch * count):
             part = slice(start, start + self.plan.micro_batch)
-            with self._computing():
+            with self.computing():
                 losses = self.objective.loss(instance[part], prior[part] if prior else None, n)
                 accelerator.backward(losses.total)
             total = losses.parts if total is None else total + losses.parts
@@ -193,13 +224,17 @@ class Trainer:
         return total
 
     @contextlib.contextmanager
-    def _computing(self) -> Iterator[None]:
+    def computing(self) -> Iterator[None]:
         """The precision of the base model's work; the backward pass of checkpointed blocks needs it as well."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.accelerator.autocast())
             if self.accelerator.mixed_precision == "bf16" and self.base.unet.device.type == "cpu":
                 stack.enter_context(precision.Fp32Attention())
             yield
+
+    def scaled(self, loss: torch.Tensor) -> torch.Tensor:
+        """The loss as the backward pass takes it: times the scale that half precision asks for."""
+        return self.accelerator.scaler.scale(loss) if self.accelerator.scaler else loss
 
     def _clip(self) -> float:
         limit = self.spec.max_grad_norm or math.inf
@@ -230,7 +265,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         memory.release(self.base.unet.device)
         self.plan = down
-        self._apply_plan()
+        self.apply_plan()
         return True
 
     # What is kept

@@ -16,10 +16,10 @@ from torch import Tensor
 from training.base import codec
 from training.errors import BadInput
 from training.step import draws
+from training.step.counting import NOTHING
 from training.step.draws import Draws
-from training.step.memory import NOTHING
 from training.step.noise import TARGETS, Schedule
-from training.step.objective import Losses
+from training.step.objective import Losses, Question
 from training.subject import priors
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class DreamBooth:
     """The objective of one run on one base model: draws a step's batch and gives its loss."""
 
     trained, rate, beside = None, 0.0, NOTHING  # the adapter learns alone
+    asks = True
 
     def __init__(self, base: BaseModel, spec: SubjectSpec, instance: Example, prior: Example | None):
         self.base, self.spec, self.instance, self.prior = base, spec, instance, prior
@@ -80,6 +81,11 @@ class DreamBooth:
 
     def loss(self, instance: Draws, prior: Draws | None, n: int) -> Losses:
         """The share of these draws in the loss of a step with n pictures of each kind."""
+        asked = self.question(instance, prior, n)
+        return asked.losses(asked.put_to(self.base.unet))
+
+    def question(self, instance: Draws, prior: Draws | None, n: int) -> Question:
+        """What that asks the UNet."""
         unet, examples = self.base.unet, [self.instance] + ([self.prior] if prior else [])
         drawn = [instance] + ([prior] if prior else [])
         device = unet.device
@@ -89,13 +95,16 @@ class DreamBooth:
         text = torch.cat([e.text.expand(len(d), -1, -1) for e, d in zip(examples, drawn, strict=True)])
         alpha, sigma = self.schedule.at(timestep, device)
         zt = alpha * z0 + sigma * noise
-        prediction = unet(zt.to(unet.dtype), timestep.to(device), text, return_dict=False)[0]
         target = TARGETS[self.schedule.prediction_type](z0, noise, alpha, sigma)
-        errors = (prediction.float() - target).square().mean(dim=(1, 2, 3))  # (b,)
-        errors = errors * self.schedule.weight(timestep, self.spec.min_snr_gamma).to(device)
-        parts = torch.stack([part.sum() / n for part in errors.split([len(d) for d in drawn])])
-        total = parts[0] + self.spec.prior_weight * parts[1] if prior else parts[0]
-        return Losses(total, parts.detach())
+
+        def losses(prediction: Tensor) -> Losses:
+            errors = (prediction.float() - target).square().mean(dim=(1, 2, 3))  # (b,)
+            errors = errors * self.schedule.weight(timestep, self.spec.min_snr_gamma).to(device)
+            parts = torch.stack([part.sum() / n for part in errors.split([len(d) for d in drawn])])
+            total = parts[0] + self.spec.prior_weight * parts[1] if prior else parts[0]
+            return Losses(total, parts.detach())
+
+        return Question(zt.to(unet.dtype), timestep.to(device), text, {}, losses)
 
 
 def take_in(run: Run, base: BaseModel, data: Path, watch: Watch) -> DreamBooth:

@@ -32,6 +32,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt")
 DARKEST_WHITE = 16.0  # a picture of fractions whose brightest point is below is none of 0 to 255
 LARGEST_PROFILE_BYTES = 16 * 2**20  # unpacked; printers' profiles have a few megabytes
+# Pillow's words to programmers, of odd files; what matters of them is said in ours.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ def source(path: Path) -> Path | io.BytesIO:
         length, kind = struct.unpack_from(">I4s", content, at)
         end = at + 12 + length  # length, kind, body, checksum
         kept += [] if kind in PNG_TEXT else [content[at:end]]
+        if kind == b"IEND" or not kind.isalpha():  # the picture's end, or nothing of one; what follows may be endless
+            break
         at = end
     return io.BytesIO(b"".join(kept))
 

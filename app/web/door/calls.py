@@ -8,6 +8,7 @@ what goes on holds the path of that upload and nothing that the caller said of i
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from app.web.studio import session_of
 from app.web.uploads import Owner, Uploads
+from training import jsonfile
 from training.errors import BadInput
 
 LARGEST_BYTES = 4 << 20
@@ -66,10 +68,10 @@ class Calls:
         if isinstance(value, list):
             return [self._own(item, owner, depth + 1) for item in value]
         if not isinstance(value, dict):
-            return value
+            return _plain(value)
         if "path" in value or _says_file(value):
             return self._file(value, owner)
-        return {key: self._own(item, owner, depth + 1) for key, item in value.items()}
+        return {_plain(key): self._own(item, owner, depth + 1) for key, item in value.items()}
 
     def _file(self, value: dict, owner: Owner) -> dict:
         path, name = value.get("path"), value.get("orig_name")
@@ -84,6 +86,15 @@ def _refusal(words: str) -> JSONResponse:
     """In "detail" the shape of Gradio's own refusals, which gradio_client reads the words from."""
     detail = {"__type__": "validate", "is_valid": False, "parameter_name": "what was sent", "message": words}
     return JSONResponse({"error": words, "detail": [detail]}, 422)
+
+
+def _plain(value: Any) -> Any:
+    """A text or number as it came. Raises BadInput for one that no answer could hold."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput("A number that was sent is none, or has no end.")
+    if isinstance(value, str) and not jsonfile.keeps(value):
+        raise BadInput("A text that was sent holds half a letter.")
+    return value
 
 
 def _says_file(value: dict) -> bool:

@@ -90,9 +90,9 @@ class Front:
             if not self.names.answers(host, reached):
                 shown = _printable(host)
                 return STRANGER.format(host=shown, name=shown)
-        origin = given.get("origin")
-        if origin is not None and not self.names.own_page(origin, hosts, _scheme(scope, given)):
-            return FOREIGN.format(origin=_printable(origin))
+        for origin in given.getlist("origin"):
+            if not self.names.own_page(origin, hosts, _scheme(scope, given)):
+                return FOREIGN.format(origin=_printable(origin))
         if given.get("sec-fetch-site", "none") not in ("same-origin", "none") and not _is_visit(scope, given):
             return FOREIGN.format(origin="another site")
         return ""

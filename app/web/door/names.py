@@ -62,7 +62,7 @@ class Names:
 
 def split(host: str) -> tuple[str, int | None]:
     """A Host header's name in small letters, without brackets, and its port; ("", None) for what is none."""
-    found = HOST.fullmatch(host.strip())
+    found = HOST.fullmatch(host.strip(" \t"))
     if not found:
         return "", None
     return found[1].strip("[]").lower().removesuffix("."), int(found[2]) if found[2] else None

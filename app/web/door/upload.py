@@ -16,6 +16,7 @@ from training.subject.pictures import LARGEST_FILE_MB
 
 LARGEST_MB = max(LARGEST_FILE_MB, importing.LARGEST_FILE_MB)
 NO_FORM = "An upload is a form (multipart/form-data) with its files in the field “files”."
+TOO_MANY = "Up to 1,000 files are taken at once. Put them into a zip, or choose fewer."
 
 
 def routes(studio: Studio) -> APIRouter:
@@ -57,6 +58,8 @@ async def _take(studio: Studio, request: Request, owner: Owner, upload_id: str |
     except MultiPartException as error:
         if "maximum allowed size" in error.message:
             return PlainTextResponse(f"Files up to {LARGEST_MB} MB are taken.", 413)
+        if "Too many files" in error.message:
+            return PlainTextResponse(TOO_MANY, 413)
         return PlainTextResponse(NO_FORM, 400)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -23,7 +23,7 @@ def part(value: str = "", **settings) -> gr.HTML:
 
 
 def acting(*busy: str, sure: str = "") -> str:
-    """`js_on_load` of a part whose `data-act` elements are pressed, ticked or chosen from.
+    """`js_on_load` of a part whose `data-act` elements are pressed, ticked, chosen from or typed into.
 
     The event's data are the element's `data-` values, its `value`, and `checked` of a box.
 
@@ -33,10 +33,10 @@ def acting(*busy: str, sure: str = "") -> str:
         sure: script that may return to forget the click.
     """
     return """
-const busy = BUSY;
+const busy = BUSY, changing = '[type=checkbox], [type=text], select';
 const tell = (event) => {
   const pressed = event.target.closest('[data-act]');
-  if (!pressed || pressed.matches('[type=checkbox], select') !== (event.type === 'change')) return;
+  if (!pressed || pressed.matches(changing) !== (event.type === 'change')) return;
   if (pressed.ariaDisabled === 'true') return;
   SURE
   if (busy.includes(pressed.dataset.act)) {
@@ -57,10 +57,7 @@ class Pressed(gr.EventData):
     """
 
     def __getattr__(self, name: str) -> str:
-        value = self._values.get(name)
-        if not isinstance(value, str) or not jsonfile.keeps(value):
-            raise BadInput(NO_PRESS.format(name=name), NEWLY)
-        return value
+        return self._text(name)
 
     @property
     def checked(self) -> bool:
@@ -70,12 +67,19 @@ class Pressed(gr.EventData):
     def number(self, name: str) -> float:
         """A value as a finite number."""
         try:
-            found = float(getattr(self, name))
+            found = float(self._text(name))
         except ValueError:
             found = math.nan
         if not abs(found) <= jsonfile.LARGEST_NUMBER:
             raise BadInput(NO_PRESS.format(name=name), NEWLY)
         return found
+
+    def _text(self, name: str) -> str:
+        """A value, also one that has the name of something in this class."""
+        value = self._values.get(name)
+        if not isinstance(value, str) or not jsonfile.keeps(value):
+            raise BadInput(NO_PRESS.format(name=name), NEWLY)
+        return value
 
     @property
     def _values(self) -> dict[str, Any]:

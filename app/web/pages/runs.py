@@ -9,6 +9,7 @@ from app.web.pages.act import Pressed, acting, goto, part
 from app.web.pages.live import QUIET, live
 from app.web.pages.upkeep import Upkeep, runs
 from app.web.parts import cards, links, summaries
+from app.web.parts.comparison import cards as comparisons
 from app.web.parts.run import compare
 from app.web.studio import Studio
 
@@ -16,6 +17,7 @@ from app.web.studio import Studio
 def build(studio: Studio, page: gr.Blocks) -> None:
     """The page."""
     part("<h1 data-page-title='Runs'>Runs</h1>")
+    together = part()
     with gr.Row(equal_height=True):
         text = gr.Textbox(label="Filter", placeholder="name, method, base model", max_lines=1, elem_id="ds-filter")
         choices = [(label, key) for key, label in cards.FILTERS.items()]
@@ -31,7 +33,12 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         shown, there = cards.page(found, number, text or "", state or ""), {summary.id for summary in found}
         for gone in set(ticked) - there:
             ticked.remove(gone)
-        return [cards.grid(shown, ticked), _pager(shown), _ticks(ticked)]
+        return [
+            cards.grid(shown, ticked),
+            _pager(shown),
+            _ticks(ticked),
+            comparisons.section(studio.data, studio.engine),
+        ]
 
     def again(text: str, state: str, number: int, ticked: list[str]) -> list[str]:
         return look(None, text, state, number, ticked)
@@ -51,7 +58,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     def tick_act(event: Pressed, ticked: list[str]) -> tuple[list[str], str]:
         return ([], "") if event.act == "none" else (ticked, links.compare(ticked))
 
-    filters, shown = [text, state, number, ticked], [grid, pager, ticks]
+    filters, shown = [text, state, number, ticked], [grid, pager, ticks, together]
     live(page, look, shown, filters)
     gr.on([text.input, state.input], lambda: 1, None, number, **QUIET).then(again, filters, shown, **QUIET)
     upkeep.opens(grid.click(act, ticked, [ticked, *upkeep.outputs], **QUIET)).then(again, filters, shown, **QUIET)

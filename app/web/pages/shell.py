@@ -7,7 +7,13 @@ import gradio as gr
 from app.web.pages.act import part
 from app.web.parts import links
 
-LINKS = (("New", links.NEW), ("Runs", links.RUNS), ("Generate", links.GENERATE), ("This computer", links.COMPUTER))
+LINKS = (
+    ("New", links.NEW),
+    ("Runs", links.RUNS),
+    ("Compare", links.COMPARE),
+    ("Generate", links.GENERATE),
+    ("This computer", links.COMPUTER),
+)
 
 
 def top(current: str) -> None:
@@ -18,8 +24,8 @@ def top(current: str) -> None:
 
 
 def header(current: str) -> str:
-    """Its HTML; a run and a comparison belong to Runs. The strip is empty until the script has asked for the status."""
-    at = {current: " aria-current=page"} | ({"Runs": " aria-current=true"} if current in ("Run", "Compare") else {})
+    """Its HTML; a run belongs to Runs. The strip is empty until the script has asked for the status."""
+    at = {current: " aria-current=page"} | ({"Runs": " aria-current=true"} if current == "Run" else {})
     links = "".join(f'<a href="{address}"{at.get(name, "")}>{escape(name)}</a>' for name, address in LINKS)
     return (
         '<a class="ds-skip" href="#ds-main">Skip to the page</a>'

@@ -65,6 +65,7 @@ def card(summary: Summary, ticked: bool = False) -> str:
         f"{words.method(summary.method)}, {words.counted(summary.steps, 'step')} at rate {summary.rate:g}, on "
         f"{words.base(summary.base)}"
     )
+    about = f"{summary.taught}. {about}" if summary.taught else about
     remove = (
         f'<button type="button" class="ds-button ds-small" {acts("delete")} aria-label="Delete {name}">Delete</button>'
         if summary.state in ENDED
@@ -87,9 +88,11 @@ def _damaged_card(summary: Summary) -> str:
     """A card of a folder that cannot be opened: what is wrong, where it lies, what is left. It can be deleted."""
     name, run_id = escape(summary.name), escape(summary.id, quote=True)
     where = escape(links.run(summary.id))
+    about = f"<p>{words.state_badge(summary.state)}</p><p>{escape(summary.warning)}</p>"
+    if not summary.id:  # no address leads to it
+        return f'<li class="ds-run-card ds-damaged"><div><h2>{name}</h2>{about}</div></li>'
     return (
-        f'<li class="ds-run-card ds-damaged" data-run="{run_id}"><div><h2><a href="{where}">{name}</a></h2>'
-        f"<p>{words.state_badge(summary.state)}</p><p>{escape(summary.warning)}</p>"
+        f'<li class="ds-run-card ds-damaged" data-run="{run_id}"><div><h2><a href="{where}">{name}</a></h2>{about}'
         f'<p class="ds-quiet">{escape(summary.left)}</p></div>'
         f'<div class="ds-card-actions"><a class="ds-button ds-small" href="{where}">What can be done</a>'
         f'<button type="button" class="ds-button ds-small" data-act="delete" data-run="{run_id}" '

@@ -87,7 +87,7 @@ def problem_list(wrong: Sequence[Problem]) -> str:
     """All that keeps the run from starting, each a link to its field.
 
     It is shown anew with every change, so it announces itself by getting the focus when Start is pressed (see
-    app.web.pages.new), and not as an alert.
+    app.web.pages.new.page), and not as an alert.
     """
     if not wrong:
         return ""
@@ -123,7 +123,12 @@ def summary(now: Draft, spec: RunSpec, expected: str) -> str:
         before = f"{class_pictures} (any {escape(spec.class_word)}) and {before}"
     return (
         f'<div class="ds-card"><h2 class="ds-first">{name}</h2><p>{escape(how)}, on '
-        f"{escape(words.base(spec.base))}: {spec.steps} steps{begin} with {pictures}, a save every {spec.save_every} "
-        f"steps.</p><p>Before the first step the base model draws {before}; they are kept for later runs. Then each "
+        f"{escape(words.base(spec.base))}: {spec.steps} steps{begin} with {pictures}, {_saves(spec)}.</p><p>"
+        f"Before the first step the base model draws {before}; they are kept for later runs. Then each "
         f'save draws {tests}, which are scored.</p><p class="ds-quiet">{escape(expected)}</p></div>'
     )
+
+
+def _saves(spec: RunSpec) -> str:
+    """When it saves."""
+    return words.counted(len(spec.saves), "save") if spec.save_at else f"a save every {spec.save_every} steps"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import quote
 
-NEW, RUNS, GENERATE, COMPUTER = "./", "runs", "generate", "computer"  # the pages in the navigation
+NEW, RUNS, COMPARE, GENERATE, COMPUTER = "./", "runs", "compare", "generate", "computer"  # the pages in the navigation
 
 
 def run(run_id: str) -> str:
@@ -20,6 +20,16 @@ def run(run_id: str) -> str:
 def compare(run_ids: Sequence[str]) -> str:
     """The page that compares runs."""
     return f"compare?ids={','.join(map(_part, run_ids))}"
+
+
+def comparison(comparison_id: str) -> str:
+    """The page of a comparison."""
+    return f"{COMPARE}?id={_part(comparison_id)}"
+
+
+def comparison_file(comparison_id: str, kind: str) -> str:
+    """A download of a comparison: as "html" or "png"."""
+    return f"studio/comparison/{_part(comparison_id)}/{kind}"
 
 
 def generate(run_id: str, step: int | None = None) -> str:
@@ -42,6 +52,16 @@ def subject(run_id: str, file: str) -> str:
     return f"studio/picture/{_part(run_id)}/dataset/{_part(file)}"
 
 
+def held_out(run_id: str, file: str) -> str:
+    """A held-out picture of a run of maps."""
+    return f"studio/picture/{_part(run_id)}/held-out/{_part(file)}"
+
+
+def held_map(run_id: str, file: str) -> str:
+    """The map of a held-out picture, in ADE20K's colours. file: the picture's."""
+    return f"studio/map/{_part(run_id)}/{_part(file)}"
+
+
 def export(run_id: str, name: str) -> str:
     """A download from the run's adapter folder."""
     return f"studio/file/{_part(run_id)}/{_part(name)}"
@@ -55,6 +75,12 @@ def save(run_id: str, step: int) -> str:
 def draft(file: str) -> str:
     """A thumbnail of the page New."""
     return f"studio/draft/{_part(file)}"
+
+
+def pair(part: str, place: int, version: str, grey: str = "") -> str:
+    """What a pair of the page New looks like. grey: as what its grey map is to be read, for once."""
+    asked = f"?grey={_part(grey)}" if grey else ""
+    return f"studio/pair/{_part(part)}/{place}/{_part(version)}.png{asked}"
 
 
 def drawing(drawing_id: str, file: str) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from app import words
 from app.computer import damaged
 from app.computer.damaged import Damaged
+from app.terminal import plain
 from app.web.parts import links
 from evaluation.figures import in_words
 from evaluation.scorebook import brief
@@ -26,9 +27,11 @@ from training.runs.rundir import holds_run
 from training.runs.scorefile import ScoreFile
 from training.runs.states import RunState
 from training.runspec import LONGEST_NAME
-from training.spec import VERSION
+from training.spec import KINDS, USUAL, VERSION
 
 RANK = {"running": 0, "starting": 0, "stopping": 0, "queued": 1, "interrupted": 2}  # the others follow
+NAMELESS = "The name of its folder holds what cannot be shown or stand in an address."
+RENAME = "Rename the folder."
 FILES = ("state.json", "spec.json", "scores.json", "name.txt")  # what a card is read from
 
 
@@ -36,11 +39,12 @@ FILES = ("state.json", "spec.json", "scores.json", "name.txt")  # what a card is
 class Summary:
     """What a card says.
 
-    state: one of training.runs.states, or "damaged": then `warning` says what cannot be read, and most fields are
-    empty. step, steps: made and wanted. rate: the learning rate. recommended: the save to take, or None; figures: its
-    three, in words. collapsed: the step since which no save is a clean picture, or None. older_judges: whether such
-    made its scores. when: of the last change, seconds since 1970. thumbnail: an address, "" where there is no picture.
-    warning: what of the folder cannot be read, in sentences. left: what of a damaged one is still of use.
+    id: "" where the folder's name can stand in no address. state: one of training.runs.states, or "damaged": then
+    `warning` says what cannot be read, and most fields are empty. step, steps: made and wanted. rate: the learning
+    rate. recommended: the save to take, or None; figures: its three, in words. collapsed: the step since which no save
+    is a clean picture, or None. older_judges: whether such made its scores. when: of the last change, seconds since
+    1970. thumbnail: an address, "" where there is no picture. warning: what of the folder cannot be read, in sentences.
+    left: what of a damaged one is still of use. taught: what, and by which protocol, where it is no subject.
     """
 
     id: str
@@ -60,12 +64,13 @@ class Summary:
     thumbnail: str
     warning: str = ""
     left: str = ""
+    taught: str = ""
 
     @property
     def text(self) -> str:
         """What the filter searches."""
-        about = (self.name, self.id, self.subject, self.method, words.method(self.method), words.base(self.base))
-        return " ".join(about).lower()
+        about = (self.name, self.id, self.subject, self.taught, self.method, words.method(self.method))
+        return " ".join((*about, words.base(self.base))).lower()
 
 
 _known: dict[str, tuple[tuple, Summary | None]] = {}  # None: a folder that holds nothing of a run
@@ -80,12 +85,15 @@ def summaries(data: Path) -> list[Summary]:
     folder = Path(data) / "runs"
     found = []
     try:
-        names = [name for name in os.listdir(folder) if not name.startswith(".") and name.isprintable()]
+        names = [name for name in os.listdir(folder) if not name.startswith(".")]
     except OSError:  # none yet, or closed to us
         names = []
     with _lock:
         for name in names:
             path = f"{folder}{os.sep}{name}"
+            if not name.isprintable():
+                found += _nameless(Path(path))
+                continue
             mark = tuple(_changed(f"{path}/{file}") for file in FILES)
             if None in mark[:2]:  # damaged: whatever comes into the folder may be what was missing
                 mark = (*mark, _changed(path))
@@ -134,6 +142,7 @@ class _Spec(BaseModel):
     """What a card says of spec.json: a thousand are read, and validating all settings of so many takes seconds."""
 
     version: Literal[VERSION]
+    task: Literal[tuple(KINDS)] = USUAL
     name: str = Field(min_length=1, max_length=LONGEST_NAME)
     steps: int = Field(ge=1, le=100_000)
     start_step: Count | None = None
@@ -142,6 +151,7 @@ class _Spec(BaseModel):
     base: str = Field(max_length=1000)
     token: str = Field("", max_length=40)
     class_word: str = Field("", max_length=80)
+    protocol: str = Field("", max_length=40)
 
 
 def _summary(run: Run, spec: _Spec, state: RunState) -> Summary:
@@ -169,13 +179,19 @@ def _summary(run: Run, spec: _Spec, state: RunState) -> Summary:
         base=spec.base,
         subject=f"{spec.token} {spec.class_word}".strip(),
         recommended=told["recommended"],
-        figures=in_words(told) if told["recommended"] else "",
+        figures=_figures(told) if told["recommended"] else "",
         collapsed=told["collapsed"],
         older_judges=told["older_judges"],
         when=state.updated or time.time(),
         thumbnail=_thumbnail(run.path, advice.step or advice.instead),
         warning=" ".join(unread).replace(f"{run.path}/", ""),
+        taught=f"Pictures from maps, {words.choice(spec.protocol)}" if spec.task == "maps" else "",
     )
+
+
+def _figures(told: dict[str, Any]) -> str:
+    """The figures of the recommended save in words: of a run of maps there is one."""
+    return in_words(told) if told["miou"] is None else f"mIoU {told['miou']:.1f} %"
 
 
 def _damaged(found: Damaged) -> Summary:
@@ -187,6 +203,17 @@ def _damaged(found: Damaged) -> Summary:
         recommended=None, figures="", collapsed=None, older_judges=False, when=when, thumbnail="",
         warning=found.message, left=found.left,
     )  # fmt: skip
+
+
+def _nameless(path: Path) -> list[Summary]:
+    """The summary of a run in a folder whose name no address can hold; none of another folder."""
+    if not holds_run(path):
+        return []
+    try:
+        found = _damaged(Damaged(Run(path), plain(path.name), (NAMELESS,), (RENAME,), 0, (), ()))
+    except OSError:  # deleted in this moment
+        return []
+    return [replace(found, id="", warning=plain(found.warning), left="")]
 
 
 def _size(path: Path) -> int:

@@ -15,18 +15,23 @@ from app.computer.damaged import Fault
 from app.orders import making
 from app.web.reading.kept import Kept
 from evaluation import scorebook
-from evaluation.scorebook import OtherJudges, ScoreBook
-from training.errors import StudioError
+from evaluation.recommend import Recommendation
+from evaluation.scorebook import Book, OtherJudges
+from training.errors import BadInput, StudioError
+from training.maps import dataset
+from training.maps.dataset import Example
 from training.runs.run import CHECKPOINT, Run
 from training.spec import RunSpec
 
 _specs: Kept[RunSpec] = Kept(256)
 _names: Kept[str] = Kept(256)
 _folders: Kept[tuple[str, ...]] = Kept(4096)
-_books: Kept[ScoreBook | None] = Kept(64)
+_books: Kept[Book | None] = Kept(64)
 _records: Kept[dict | None] = Kept(256)
 _made: Kept[list[dict]] = Kept(256)
 _faults: Kept[Fault | None] = Kept(512)
+_held: Kept[tuple[Example, ...]] = Kept(64)
+_advice: Kept[dict[tuple[str, int], Recommendation]] = Kept(64)
 
 
 def spec(run: Run) -> RunSpec:
@@ -78,7 +83,7 @@ def saves(run: Run) -> tuple[int, ...]:
     return tuple(sorted(int(entry[5:]) for entry in names if CHECKPOINT.fullmatch(entry)))
 
 
-def scores(run: Run) -> tuple[ScoreBook | None, str]:
+def scores(run: Run) -> tuple[Book | None, str]:
     """The run's scores, None before the first; and what is wrong where they cannot be read."""
     try:
         return _books.get(run.path / "scores.json", lambda: scorebook.read(run), None), ""
@@ -86,6 +91,27 @@ def scores(run: Run) -> tuple[ScoreBook | None, str]:
         return None, f"{error.message} Make them again: `delora score {run.id}`"
     except StudioError as error:
         return None, f"This run's scores cannot be read. {error}".replace(f"{run.path}/", "")
+
+
+def advice(run: Run, book: Book, name: str, first_save: int) -> Recommendation:
+    """The rule's answer on a run's scores; that of a run of maps takes a while, so it is kept until they change."""
+    kept = _advice.get(run.path / "scores.json", dict, {})
+    asked = (name, first_save)
+    if asked not in kept:
+        kept[asked] = book.recommend(name, first_save)
+    return kept[asked]
+
+
+def held_out(run: Run) -> tuple[Example, ...]:
+    """The held-out pairs of a run of maps; none where they are gone or damaged, and of a subject."""
+
+    def read() -> tuple[Example, ...]:
+        try:
+            return tuple(dataset.read(run.path, dataset.HELD_OUT))
+        except BadInput:
+            return ()
+
+    return _held.get(run.path / dataset.HELD_OUT, read, ())
 
 
 def record(run: Run) -> dict[str, Any] | None:

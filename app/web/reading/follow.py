@@ -15,7 +15,8 @@ from app.web.reading.progress import Left
 from app.web.reading.waiting import Place, place
 from app.work.engines import Engine
 from evaluation.recommend import Recommendation
-from evaluation.scorebook import ScoreBook
+from evaluation.scorebook import Book
+from training.maps.dataset import Example
 from training.runs.run import Run
 from training.runs.states import RunState
 from training.spec import RunSpec
@@ -40,7 +41,8 @@ class RunView:
 
     Attributes:
         name: what the person calls it.
-        pictures: file names of the subject's pictures.
+        pictures: file names of the pictures that are learned from.
+        held: the held-out pairs that a run of maps draws, () of a subject.
         samples: step -> file names of the pictures drawn there, prompt by prompt and seed by seed; 0 is the base model.
         saves: the steps that are saved and still there.
         book: the scores, None before the first or where they are damaged.
@@ -58,13 +60,14 @@ class RunView:
     pictures: tuple[str, ...]
     samples: dict[int, tuple[str, ...]]
     saves: tuple[int, ...]
-    book: ScoreBook | None
+    book: Book | None
     score_error: str
     record: dict[str, Any] | None
     place: Place | None
     stop_asked: float | None
     now: float
     faults: tuple[Fault, ...] = ()
+    held: tuple[Example, ...] = ()
 
     @property
     def id(self) -> str:
@@ -124,7 +127,7 @@ class RunView:
     def recommendation(self) -> Recommendation | None:
         """The rule's answer on the scores there are; before the first, None."""
         first = next(iter(progress.planned_saves(self.spec)))
-        return self.book.recommend(self.name, first) if self.book else None
+        return folders.advice(self.run, self.book, self.name, first) if self.book else None
 
     @property
     def best(self) -> int | None:
@@ -147,7 +150,7 @@ def view(run: Run, engine: Engine | None = None) -> RunView:
         spec=folders.spec(run),
         state=state,
         journal=journal(run.path),
-        pictures=folders.pictures(run.path / "dataset"),
+        pictures=tuple(name for name in folders.pictures(run.path / "dataset") if not name.endswith(".map.png")),
         samples=folders.samples(run),
         saves=folders.saves(run),
         book=book,
@@ -157,6 +160,7 @@ def view(run: Run, engine: Engine | None = None) -> RunView:
         stop_asked=None if state.ended else _stop_asked(run),
         now=time.time(),
         faults=tuple(folders.faults(run)),
+        held=folders.held_out(run),
     )
 
 

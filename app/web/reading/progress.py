@@ -24,10 +24,8 @@ class Left:
 
 def planned_saves(spec: RunSpec) -> list[int]:
     """The steps at which the run saves, draws and scores."""
-    first = spec.start_step or 0
     begun = [spec.start_step] if spec.start_step else []  # a run made longer draws the save it begins with as well
-    steps = range((first // spec.save_every + 1) * spec.save_every, spec.steps, spec.save_every)
-    return [*begun, *steps, spec.steps]
+    return [*begun, *spec.saves]
 
 
 def percent(spec: RunSpec, state: RunState, step: int) -> int | None:

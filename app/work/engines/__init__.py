@@ -17,7 +17,7 @@ from training.errors import BadInput
 
 Kind = Literal["train", "generate"]
 KINDS: tuple[Kind, ...] = ("train", "generate")
-ORDERS = ("drawings", "exports", "imports")  # folders of what the generate queue's jobs work on
+ORDERS = ("drawings", "exports", "imports", "segmentations")  # folders of what the generate queue's jobs work on
 ENGINES = {"local": "app.work.engines.local:LocalEngine"}  # name -> module:class
 
 

@@ -143,14 +143,14 @@ import sys
 from pathlib import Path
 from app import actions
 from app.computer import expectation
-from app.drafts import begin, draft, settings
+from app.drafts import begin, draft, settings, subject
 from training.base import models
 data = Path({str(tmp_path)!r})
 mine = draft.use_sample(draft.load(data))
 mine = draft.set_crop(mine, mine.pictures[0].id, 0)
 settings.settings_fields("delora"), begin.problems(data, mine), begin.warnings(data, mine)
 expectation.expectation(data, begin.spec_of(data, mine))
-begin.prompt_words(mine, models.describe("embedded", data))
+subject.prompt_words(mine, models.describe("embedded", data))
 run = begin.begin(data, mine)
 draft.from_run(data, run), actions.status(data, run.id), actions.stop(data, run.id)
 print(*sorted(sys.modules.keys() & {{"torch", "diffusers", "transformers", "accelerate", "gradio", "matplotlib"}}))

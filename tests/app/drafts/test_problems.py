@@ -6,7 +6,7 @@ import pytest
 from draftforms import fill
 
 import assets
-from app.drafts import begin, draft, kinds
+from app.drafts import begin, draft, kinds, subject
 from training.base import models
 from training.errors import BadInput, MissingModel
 from training.runs import rundir
@@ -205,8 +205,8 @@ def test_hours_on_a_processor_are_told_beforehand(data, ready, monkeypatch, sd15
 
 def test_what_to_write_in_prompts(data, ready, sd15_folder):
     caps = models.describe("embedded", data)
-    assert begin.prompt_words(ready, caps) == "Write: a sks dog in the snow"
+    assert subject.prompt_words(ready, caps) == "Write: a sks dog in the snow"
     owl = draft.save(ready, token="ohwx", class_word="owl")
-    assert begin.prompt_words(owl, models.describe(str(sd15_folder), data)) == "Write: an ohwx owl in the snow"
-    assert begin.prompt_words(draft.save(ready, class_word=" "), caps) == ""
-    assert begin.prompt_words(owl, None) == "Write: an ohwx owl in the snow", "also while the base model is not found"
+    assert subject.prompt_words(owl, models.describe(str(sd15_folder), data)) == "Write: an ohwx owl in the snow"
+    assert subject.prompt_words(draft.save(ready, class_word=" "), caps) == ""
+    assert subject.prompt_words(owl, None) == "Write: an ohwx owl in the snow", "also while the base model is not found"

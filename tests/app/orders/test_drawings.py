@@ -188,11 +188,11 @@ def test_drawing_and_scoring_of_a_save_take_part_in_the_time():
     step = {"kind": "step", "step": 60, "seconds": 1.0, "time": 100.0}
     phases = [{"kind": "phase", "phase": name, "time": time} for name, time in (("draw", 101.0), ("train", 131.0))]
     later = {"kind": "step", "step": 110, "seconds": 1.0, "time": 181.0}
-    seconds = waiting.seconds_to_save
-    assert seconds([], 60, 240) is None
-    assert seconds([step, *phases, later], 60, 240, now=181.0) == 10 + 30
-    assert seconds([step, *phases, later], 60, 112, now=181.0) == 2 + 30
-    assert seconds([step, *phases, later, {**phases[0], "time": 191.0}], 60, 240, now=201.0) == 20
+    seconds, saves = waiting.seconds_to_save, (60, 120, 180, 240)
+    assert seconds([], saves) is None
+    assert seconds([step, *phases, later], saves, now=181.0) == 10 + 30
+    assert seconds([step, *phases, later], (60, 112), now=181.0) == 2 + 30
+    assert seconds([step, *phases, later, {**phases[0], "time": 191.0}], saves, now=201.0) == 20
 
 
 def test_a_second_training_waits_for_the_first_ones_end_and_is_not_handed_the_device(tmp_path):

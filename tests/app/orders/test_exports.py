@@ -18,6 +18,7 @@ from workshop import Workshop, until
 from app import control, words
 from app.adapters import exporting
 from app.adapters.saves import open_base, open_save
+from app.computer import doctor
 from app.orders import book, exports, making
 from app.web import ui
 from app.web.parts.run import formats
@@ -156,14 +157,19 @@ def test_how_an_order_stands_is_told_with_a_way_out_and_never_as_markup(tmp_path
     assert 'data-act="export" data-kind="peft"' in html
 
 
-def test_a_damaged_order_is_passed_over_and_can_be_asked_for_anew(tmp_path):
+@pytest.mark.parametrize("file", ["state.json", "request.json"])
+def test_a_damaged_order_is_told_and_can_be_asked_for_anew(tmp_path, file):
     run = handmade.finished(tmp_path)
-    for file in ("state.json", "request.json"):
-        order = exports.create(tmp_path, run, "peft")
-        (order.path / file).write_text("{")
-        exports._read.cache_clear()
-        assert 'data-act="export" data-kind="peft"' in shown(run)
+    order = exports.create(tmp_path, run, "peft")
+    (order.path / file).write_text("{")
+    exports._read.cache_clear()
+    html = shown(run)
+    assert 'data-act="export" data-kind="peft"' in html
+    assert ("This order cannot be read. state.json is damaged" in html) == (file == "state.json")  # else whose is it?
+    (told,) = doctor._orders(tmp_path)
+    assert told.words.startswith(f"{order.path}: {file} is damaged")
     assert exports.create(tmp_path, run, "peft").is_open
+    assert "cannot be read" not in shown(run)
 
 
 def test_a_base_model_that_is_gone_is_named_with_how_to_get_it(tmp_path):

@@ -97,7 +97,7 @@ def test_the_drawing_process_keeps_to_what_the_order_may_name(data, tensors, sd1
     request = order.request().model_copy(update={"base": str(sd15_folder)})
     (order.path / "request.json").write_text(request.model_dump_json())
     Drawer(data)._do(order)
-    assert order.state().name == "failed" and order.state().message == modelref.OUT_OF_REACH
+    assert order.state().name == "failed" and order.state().message == modelref.OUT_OF_REACH.format(kind="base model")
     free = importing.create(data, [file], name="Owl", base=str(sd15_folder))
     Drawer(data)._do(free)
     assert free.state().name == "done"

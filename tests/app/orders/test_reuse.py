@@ -3,13 +3,15 @@
 import json
 
 import handmade
+import mapfiles
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from app.orders import reuse
-from app.orders.request import complete
+from app.orders import drawings, reuse
+from app.orders.request import complete, parse_request
 from evaluation.pictures import write_picture
+from training.base import controlnet
 from training.errors import BadInput
 from training.runs.run import Run
 
@@ -103,3 +105,15 @@ def other(folder, what):
 def test_another_picture_gets_one_clear_sentence(tmp_path, what, words):
     with pytest.raises(BadInput, match=words):
         reuse.read(tmp_path, other(tmp_path, what))
+
+
+def test_a_picture_of_a_map_brings_the_map_where_a_drawing_still_has_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(controlnet, "inspect", lambda *_: None)  # the built-in one need not be here
+    made = drawings.create(tmp_path, parse_request({"prompt": "a dog"}), mapfiles.scene(48, 48))
+    picture = drawn(tmp_path, map=made.request().map, control="the built-in ControlNet", control_scale=0.5, strength=0)
+    found = reuse.read(tmp_path, picture)
+    assert found.mapped.id == made.id and not found.lost
+    assert (found.request.control, found.request.control_scale, found.request.map) == ("embedded", 0.5, None)
+    found = reuse.read(tmp_path, drawn(tmp_path, map="0" * 16, control_scale=0.5))
+    assert found.mapped is None and found.lost and found.request.prompt == FACTS["prompt"]
+    assert not reuse.read(tmp_path, drawn(tmp_path)).lost

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
+from app import control
 from app.adapters.exporting import finished_files
 from app.cli import cli
 from app.computer import damaged
@@ -19,10 +20,11 @@ from app.web.parts.run import details, faults, header, scores
 from app.web.reading import folders, follow
 from app.web.routes import routes
 from app.web.studio import Studio
-from app.work import guard
+from app.work import attempts, guard
 from app.work.engines.local import LocalEngine
 from training import atomic, jsonfile
 from training.errors import BadInput, StudioError
+from training.runs import rundir
 
 SECRET = "the-secret-of-the-owner"
 FILES = (*damaged.NEEDLESS, "spec.json", "state.json", ".state.lock", ".training.lock")
@@ -182,3 +184,54 @@ def test_an_export_is_not_written_into_a_linked_folder(run, tmp_path):
     assert done.exit_code == 2 and "is a link, which is not followed" in done.stderr
     assert (outside / "biscuit.safetensors").read_text() == "keep"
     assert "biscuit.safetensors" not in CliRunner().invoke(cli, ["runs", "show", run.id, "--data", data]).stdout
+
+
+@pytest.mark.parametrize("what", ["a link", "a broken link", "a pipe", "a folder"])
+def test_a_run_whose_events_are_no_file_is_refused_at_the_press(run, secret, what):
+    handmade.put(run, "stopped")
+    events = run.path / "events.jsonl"
+    if "link" in what:
+        linked(run, "events.jsonl", secret if what == "a link" else secret.with_name("nowhere"))
+    else:
+        events.unlink(missing_ok=True)
+        (os.mkfifo if what == "a pipe" else os.mkdir)(events)
+    engine = LocalEngine(run.path.parent.parent)
+    with pytest.raises(BadInput, match=r"events\.jsonl is (a link|no file).*Put it aside"):
+        control.start(run.path.parent.parent, run, engine=engine)
+    assert run.state().name == "stopped" and not engine.poll()
+    jsonfile.put_aside(events)
+    control.start(run.path.parent.parent, run, engine=engine)
+    assert run.state().name == "queued"
+
+
+@pytest.mark.parametrize("place", ["attempts", "checkpoints", "samples", "adapter", "dataset"])
+@pytest.mark.parametrize("what", ["a broken link", "a ring of links", "a file"])
+def test_what_lies_in_the_place_of_a_runs_folder_is_told_before_it_is_queued(run, tmp_path, place, what):
+    handmade.put(run, "stopped")
+    linked(run, place, {"a broken link": tmp_path / "nowhere", "a ring of links": run.path / place}.get(what, "x"))
+    if what == "a file":
+        (run.path / place).unlink()
+        (run.path / place).write_text("mine")
+    for take in (lambda: control.start(run.path.parent.parent, run), run.begin_attempt, lambda: attempts.take(run, 5)):
+        with pytest.raises(BadInput, match=f"{place} is (a link|no folder)"):
+            take()
+    assert not (tmp_path / "nowhere").exists() and run.state().name == "stopped"
+
+
+def test_a_linked_folder_is_a_run_where_it_holds_more_than_pictures(run, tmp_path):
+    data, elsewhere = run.path.parent.parent, tmp_path / "pictures"
+    (elsewhere / "dataset").mkdir(parents=True)
+    (run.path.parent / "20260101-000000-mine-0000").symlink_to(elsewhere)
+    assert [found.id for found in rundir.list_folders(data)] == [run.id]
+    run.path.rename(tmp_path / "another disk")
+    run.path.symlink_to(tmp_path / "another disk")
+    assert [found.id for found in rundir.list_folders(data)] == [run.id]
+
+
+def test_an_address_that_leads_round_in_a_ring_is_not_found(run):
+    data = run.path.parent.parent
+    shutil.rmtree(data / "runs")
+    (data / "runs").symlink_to(data / "runs")
+    app = FastAPI()
+    app.include_router(routes(Studio(data)))
+    assert TestClient(app).get(f"/studio/save/{run.id}/4").status_code == 404

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import handmade
 import pytest
 
+from app.terminal import plain
 from app.web.parts import cards, summaries
 from app.web.parts.run import compare
 from app.web.reading import follow
@@ -162,6 +163,21 @@ def test_unfinished_folders_are_passed_over_and_damaged_ones_are_shown(tmp_path)
     (tmp_path / "runs" / "stray.txt").write_text("")
     found = {card.id: card.state for card in summaries.summaries(tmp_path)}
     assert found == {good.id: "queued", damaged.id: "damaged", old.id: "damaged"}
+
+
+@pytest.mark.parametrize("name", ["run\nof\x1bmine", "run of \udcff", "run\u202e"])
+def test_a_run_in_a_folder_whose_name_cannot_be_shown_is_told_and_leads_nowhere(tmp_path, name):
+    run = handmade.run(tmp_path)
+    good = handmade.run(tmp_path)
+    run.path.rename(run.path.with_name(name))
+    (run.path.parent / "no\nrun").mkdir()
+    found = summaries.summaries(tmp_path)
+    assert [(card.id, card.state) for card in found] in ([(good.id, "queued"), ("", "damaged")],
+                                                         [("", "damaged"), (good.id, "queued")])  # fmt: skip
+    html = cards.grid(cards.page(found, state="damaged"))
+    html.encode()  # as the server does
+    assert "Rename the folder." in html and "href" not in html and "data-act" not in html
+    assert html.replace("\n", "").isprintable() and plain(name) in html
 
 
 def test_the_filter_takes_words_and_states(tmp_path):

@@ -114,6 +114,7 @@ def test_the_saves_to_come_are_those_the_loop_makes(tmp_path):
     assert planned() == [4, 8, 12, 16]
     assert planned(steps=10) == [4, 8, 10]
     assert planned(steps=3) == [3]
+    assert planned(save_at=(12, 2, 6, 40)) == [2, 6, 12, 16], "the last step is saved whatever is asked"
     parent = handmade.train(handmade.run(tmp_path), 8)
     assert planned(parent=parent.id, start_step=8, steps=20) == [8, 12, 16, 20]
 

@@ -42,6 +42,18 @@ def test_a_name_or_a_path_that_is_none_is_refused(tmp_path, wrong):
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("host", ["ä..", "h" * 300, "a\udcff"])
+def test_a_host_that_can_be_none_is_refused(host):
+    with pytest.raises(BadInput, match="is no name or address"):
+        server.bind(host, 0)
+
+
+def test_nobodys_folder_of_models_is_refused(tmp_path):
+    folder = ["--models-folder", "~no-such-user/models", "--auth", "a:b"]
+    result = CliRunner().invoke(cli, ["app", *folder, "--port", "0", "--no-browser", "--data", str(tmp_path)])
+    assert result.exit_code == 2 and "A folder of models cannot be used" in result.stderr
+
+
 @pytest.mark.parametrize("line", ["anna", "anna:", ":secret", ""])
 def test_a_login_that_is_none_is_refused(line):
     with pytest.raises(BadInput, match="NAME:PASSWORD"):

@@ -3,6 +3,7 @@
 import mapfiles
 import numpy as np
 import pytest
+import stocktorchmetrics
 import torch
 
 from evaluation.maps.agreement import Agreement, confusion
@@ -42,7 +43,7 @@ def by_hand(maps):
 
 @pytest.mark.parametrize("classes, shape", [(150, (48, 64)), (150, (12, 10)), (7, (24, 32))])
 def test_equal_to_torchmetrics(classes, shape):
-    torchmetrics = pytest.importorskip("torchmetrics", exc_type=ImportError)
+    torchmetrics = stocktorchmetrics.load()
     maps = list(random_maps(classes=classes, shape=shape))
     metrics = {
         "miou": torchmetrics.JaccardIndex(task="multiclass", num_classes=150, ignore_index=255),

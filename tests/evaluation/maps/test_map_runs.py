@@ -10,10 +10,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from app.adapters import sources, steered
 from app.adapters.saves import open_save
 from app.work.job import run_job
 from evaluation import scorebook
-from evaluation.maps import segmentor
+from evaluation.maps import drawn, segmentor
 from evaluation.maps.agreement import Agreement
 from training import loop
 from training.base import controlnet
@@ -109,6 +110,25 @@ def test_step_0_is_the_pipeline_without_the_adapter_and_a_save_is_with_it(finish
             assert np.array_equal(np.asarray(Image.open(path)), np.asarray(image)), (step, path.name)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_map_is_drawn_with_what_the_runs_save_learned(finished, tiny_base, protocol):
+    run, how = finished[protocol], {"steps": 2, "guidance": 3.0}
+    data = run.path.parent.parent
+    source = sources.of_run(data, run.id, 4)
+    steering, facts = steered.steering(tiny_base, source, None, None, data)
+    adapter = source.attach(tiny_base)
+    try:
+        images = drawing.draw(tiny_base, steering, drawn.wishes(run), adapter=adapter, **how)
+    finally:
+        adapter.detach()
+    for path, image in zip(run.samples(4), images, strict=True):
+        assert np.array_equal(np.asarray(Image.open(path)), np.asarray(image))
+    assert facts["control_scale"] == 1.0 and facts["control"]
+    if protocol == "hint-encoder":
+        with pytest.raises(BadInput, match="hint encoder of its own"):
+            steered.steering(tiny_base, source, "embedded", None, data)
+
+
 def test_scores_are_those_of_an_agreement_made_by_hand(finished, models):
     run = finished["frozen-controlnet"]
     judge = segmentor.load(models["segmentor"])
@@ -185,3 +205,39 @@ def test_judges_of_the_other_task_are_refused(finished):
         with pytest.raises(BadInput) as caught:
             tasks.TASKS[task].judged_by({name: "x", "clip": None})
         assert caught.value.field == name
+
+
+def test_each_save_has_its_frechet_distance_from_the_held_out_pictures_once_there_is_a_clip(
+    finished, tmp_path, judge_folders
+):
+    from evaluation import encoders, frechet, tasks
+    from evaluation.report import write_report
+
+    data = tmp_path / "data"
+    shutil.copytree(finished["frozen-controlnet"].path.parent.parent, data)
+    run = Run(data / "runs" / finished["frozen-controlnet"].id)
+    before = run.scores()
+    assert before["extractor"] is None and "frechet" not in before["base"] and "models get clip" in before["note"]
+    tasks.of(run.spec).scorer(run, False, data, clip=str(judge_folders["clip"])).update()
+    after = run.scores()
+    clip = encoders.load("clip", str(judge_folders["clip"]))
+    assert after["extractor"] == clip.describe() and clip.name in after["note"]
+
+    def seen(paths):
+        return clip.embed_images([Image.open(path).convert("RGB") for path in paths]).numpy()
+
+    real = seen([example.picture for example in dataset.read(run.path, dataset.HELD_OUT)])
+    for step, told in ((0, after["base"]), (2, after["saves"]["2"]), (4, after["saves"]["4"])):
+        assert told["frechet"] == {
+            "value": frechet.distance(seen(run.samples(step)), real), "pictures": 4, "real": 2, "indicative": True,
+        }  # fmt: skip
+        assert told["counts"] == (before["base"] if step == 0 else before["saves"][str(step)])["counts"]
+    assert "frechet" not in after["real"], "real pictures are at no distance from themselves"
+
+    words = frechet.told(after["saves"]["4"])
+    assert words.endswith("(4 pictures, indicative)")
+    assert words in tasks.of(run.spec).save_words(after["saves"]["4"])
+    assert [row[-1] for row in tasks.of(run.spec).table(after)[1]][2:] == [words, ""]
+    assert words in write_report(run, tmp_path / "report.html").read_text()
+    tasks.of(run.spec).scorer(run, False, data).update()  # the CLIP that scored it before is taken again
+    assert run.scores() == after

@@ -176,7 +176,8 @@ def test_damaged_pickled_and_missing_folders_are_refused(copy, tmp_path):
     (folder / "model.safetensors").write_bytes(weights)
     with pytest.raises(BadInput, match="preprocessor_config.json is missing"):
         segmentor.load(str(folder))
-    for ref, words in (("segmentor", "delora models get segmentor"), (str(tmp_path / "gone"), "There is no segmentor")):
+    nowhere = (str(tmp_path / "gone"), "~no-such-user/x", "x" * 300)
+    for ref, words in (("segmentor", "delora models get"), *((ref, "There is no segmentor") for ref in nowhere)):
         with pytest.raises(MissingModel, match=words):
             segmentor.load(ref, tmp_path)
 

@@ -65,6 +65,8 @@ def test_damaged_and_missing_ones_are_refused(tiny_base, folder, tmp_path):
     for ref, words in (
         ("controlnet-seg", "delora models get controlnet-seg"),
         ("gone", "There is no ControlNet 'gone'"),
+        ("~no-such-user/x", "There is no ControlNet"),
+        ("x" * 300, "There is no ControlNet"),
     ):
         with pytest.raises(MissingModel, match=words):
             controlnet.load(ref, tiny_base, tmp_path)

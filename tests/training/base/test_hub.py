@@ -8,9 +8,12 @@ import shutil
 import threading
 from pathlib import Path
 
+import mapfiles
 import pytest
+import tinycontrol
+import tinysegmentors
 
-from training.base import catalog, guard, hub, models
+from training.base import catalog, controlnet, guard, hub, models
 from training.errors import BadInput, MissingModel, RunFailed
 
 guard.prepare()
@@ -246,11 +249,42 @@ def test_a_pickle_that_would_run_code_is_not_opened(server, tmp_path):
     assert not (tmp_path / "models" / "dino").exists()
 
 
-def test_every_named_model_is_pinned_and_only_scorers_are_converted():
+def test_a_controlnet_whose_only_safetensors_are_half_precision_is_fetched_and_opened(server, tiny_base, tmp_path):
+    upstream = tinycontrol.build(tmp_path / "upstream", tiny_base.unet, variant="fp16")
+    (upstream / "diffusion_pytorch_model.bin").write_bytes(b"a pickle that nobody asks for")
+    server.serve("controlnet-seg", upstream)
+    home = hub.get("controlnet-seg", tmp_path)
+    assert {file.name for file in home.iterdir()} == {
+        "config.json",
+        "diffusion_pytorch_model.safetensors",
+        "delora.json",
+    }
+    made = controlnet.load("controlnet-seg", tiny_base, tmp_path)
+    held = load_file(upstream / "diffusion_pytorch_model.fp16.safetensors")
+    loaded = made.module.state_dict()
+    assert loaded.keys() == held.keys()
+    assert all(value.dtype == torch.float16 and torch.equal(loaded[key], value.float()) for key, value in held.items())
+
+
+def test_the_segmentor_is_fetched_as_safetensors_and_sees_what_its_folder_did(server, tmp_path):
+    from evaluation.maps import segmentor
+
+    upstream = tinysegmentors.build("upernet", tmp_path / "upstream")
+    server.serve("segmentor", upstream)
+    with pytest.raises(MissingModel, match="not downloaded"):
+        segmentor.load("segmentor", tmp_path)
+    assert not list(hub.get("segmentor", tmp_path).glob("*.bin"))
+    picture = mapfiles.picture((64, 48)).resize((64, 64))
+    (mine,), (theirs,) = (segmentor.load(ref, tmp_path).segment([picture]) for ref in ("segmentor", str(upstream)))
+    assert (mine == theirs).all()
+
+
+def test_every_named_model_is_pinned_and_only_dino_is_converted():
     assert set(catalog.CATALOG) == {"sd15", "dino", "clip", "controlnet-seg", "segmentor"}
     for known in catalog.CATALOG.values():
         assert re.fullmatch(r"[0-9a-f]{40}", known.commit) and known.licence and known.size_mb
-        assert not (known.base and known.pickles)
+        assert bool(known.pickles) == (known.name == "dino"), "all others have safetensors at their commit"
+        assert known.pickles or any(name.endswith(".safetensors") for name in known.files)
 
 
 def test_list_remove_and_add(server, sd15, sd15_folder, tmp_path):

@@ -1,15 +1,18 @@
 """Pictures and maps find each other by folders and names, faults are named with their file, and one cut serves both."""
 
+import contextlib
 import json
+import os
 import stat
 import zipfile
+from pathlib import Path
 
 import mapfiles
 import numpy as np
 import pytest
 from PIL import Image
 
-from training.errors import BadInput
+from training.errors import BadInput, StudioError
 from training.maps import archive, captions, geometry, intake, pairs, reading, writing
 from training.maps.reading import Answers
 
@@ -112,6 +115,11 @@ def test_diffusers_metadata_names_pairs(tmp_path):
         ("[]", "line 1, is no JSON object"),
         ('{"text": "x"}', "names no picture"),
         ('{"file_name": "../../secret.png"}', "lies outside"),
+        ('{"file_name": "a\\u0000.png"}', "lies outside"),
+        ('{"file_name": "\\ud800.png"}', "line 1, is no JSON"),
+        ("[" * 100_000, "line 1, is no JSON"),
+        ('{"file_name": ' + "[" * 100_000, "line 1, is no JSON"),
+        (json.dumps({"file_name": "m" * 300, "map": "none.png"}), "is not there"),
     ],
 )
 def test_a_damaged_metadata_file_is_named_with_its_line(tmp_path, line, words):
@@ -247,6 +255,30 @@ def test_links_bombs_and_damaged_zips_are_refused(tmp_path, monkeypatch):
             with pytest.raises(BadInput, match=words):
                 archive.unpack(many, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_with_other_bytes_is_unpacked_or_refused(tmp_path, packed):
+    """Each decompressor has its own error, and the list of entries has others."""
+    whole = tmp_path / "whole.zip"
+    with zipfile.ZipFile(whole, "w", packed) as made:
+        made.writestr("größe.png", bytes(range(256)) * 8)
+        made.writestr("a.txt", b"words")
+    content, spoilt = whole.read_bytes(), tmp_path / "spoilt.zip"
+    for i in range(0, len(content), 3):
+        spoilt.write_bytes(content[:i] + bytes([content[i] ^ 0xFF]) + content[i + 1 :])
+        with contextlib.suppress(BadInput):
+            archive.unpack(spoilt, tmp_path / "out")
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a device", "a folder", "nothing"])
+def test_what_is_no_file_is_no_zip_and_keeps_nobody_waiting(tmp_path, what):
+    path = {"a device": Path("/dev/zero"), "a folder": tmp_path}.get(what, tmp_path / "pairs.zip")
+    if what == "a pipe":
+        os.mkfifo(path)
+    with pytest.raises(StudioError, match=path.name):
+        archive.unpack(path, tmp_path / "to" / "out")
 
 
 def test_the_real_pairs_are_found_and_read(tmp_path):

@@ -292,3 +292,15 @@ def test_the_validation_maps_read_right():
         assert (found.way, kinds(found)) == ("0-150 index", [])
         assert classes.NAMES[next(iter(found.shares()))] == largest
         np.testing.assert_array_equal(np.where(found.labels == 255, 0, found.labels.astype(int) + 1), numbers)
+
+
+@pytest.mark.parametrize("name", ["map.jpg", "map.webp", "map.avif"])
+@pytest.mark.parametrize("numbers", [None, "0-150", "0-149"])
+def test_numbers_saved_as_the_greys_of_a_lossy_picture_are_read_and_told(save, name, numbers):
+    """As many programs export: a grey map turned into colours, then compressed."""
+    labels = np.repeat(np.arange(2, 10, dtype=np.uint8), 16).reshape(8, 16).repeat(8, 0)
+    found = reading.read(save(np.stack([labels] * 3, axis=-1), name, quality=100), Answers(grey=numbers))
+    if numbers is None:
+        assert kinds(found) == ["which numbers"]
+    else:
+        assert kinds(found) == ["lossy"] and found.labels.shape == labels.shape

@@ -7,13 +7,14 @@ import tinypipeline
 import torch
 from safetensors.torch import load_file
 
-from training import loop
+from training import loop, together
 from training.base import controlnet
 from training.errors import BadInput
 from training.maps import writing
 from training.maps.steering import objective
 from training.maps.steering.protocols import FrozenControlNet, HintEncoder
 from training.runs import checkpoint
+from training.step import onepass
 
 SIZE = tinypipeline.SIZE_PX
 
@@ -91,3 +92,30 @@ def test_a_damaged_or_foreign_hint_encoder_is_told_and_changes_nothing(train, ti
     (path / checkpoint.TRAINED).write_bytes(b"torn")
     with pytest.raises(BadInput, match="missing or damaged"):
         checkpoint.load_trained(path, HintEncoder.of(tiny_base.unet, 4).trained)
+
+
+def test_runs_steered_by_a_controlnet_share_a_pass_and_those_with_a_hint_encoder_take_turns(
+    tmp_path, tiny_folder, tiny_base, dataset, monkeypatch
+):
+    net = controlnet.load(str(tinycontrol.build(tmp_path / "net", tiny_base.unet)), tiny_base, tmp_path).module
+    passes, whole = [], onepass.make_steps
+    monkeypatch.setattr(onepass, "make_steps", lambda trainers: passes.append(len(trainers)) or whole(trainers))
+
+    for make, shared in ((lambda: FrozenControlNet(net), [2, 2]), (lambda: HintEncoder.of(tiny_base.unet, 4), [])):
+
+        def take_in(run, base, data, watch, make=make):
+            return objective.prepare(base, run.spec, make(), dataset, ["a photo of the dog"] * 3)
+
+        methods = ({"rank": 4}, {"method": "lora", "rank": 4})
+        alone, joint = (
+            [tinypipeline.run(tmp_path, tiny_folder, steps=2, adapter=own) for own in methods] for _ in range(2)
+        )
+        for run in alone:
+            loop.train(run, tiny_base, take_in)
+        together.train(joint, tiny_base, take_in)
+        assert passes == shared
+        passes.clear()
+        for a, b in zip(alone, joint, strict=True):
+            mine, other = (saved(run, 2)["adapter.safetensors"] for run in (a, b))
+            for key in mine:
+                torch.testing.assert_close(mine[key], other[key], rtol=1e-3, atol=2e-4)

@@ -6,7 +6,7 @@ import torch
 
 import delora
 from training.spec import parse
-from training.step import memory
+from training.step import counting, memory
 from training.step.memory import Plan
 
 
@@ -92,3 +92,18 @@ def test_what_runs_out_of_memory_is_told_from_other_errors():
     assert memory.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert memory.is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."))
     assert not memory.is_out_of_memory(RuntimeError("shapes do not match"))
+
+
+def test_what_stands_beside_the_base_model_is_counted(tiny_base):
+    frozen, trained = torch.nn.Linear(100, 50), torch.nn.Conv2d(3, 8, 3, padding=1)
+    found = counting.beside(frozen, trained, (3, 16, 16))
+    assert found.trainable == 3 * 8 * 9 + 8
+    assert found.weights_bytes == 4 * (100 * 50 + 50 + found.trainable)
+    assert found.kept_bytes == 4 * 3 * 16 * 16, "a convolution keeps its input"
+    spec = tinypipeline.spec(tiny_base.path)
+    plain, both = memory.estimate(tiny_base, spec), memory.estimate(tiny_base, spec, beside=found)
+    assert both.weights_gb - plain.weights_gb == pytest.approx(found.weights_bytes / 1e9)
+    assert both.optimizer_gb - plain.optimizer_gb == pytest.approx(12 * found.trainable / 1e9)
+    more = spec.batch_size * found.kept_bytes * memory.MARGIN / 1e9
+    assert both.activations_gb - plain.activations_gb == pytest.approx(more)
+    assert counting.beside() == counting.NOTHING

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 class Wish(NamedTuple):
-    """One picture to draw. labels: (H, W) uint8, square, of a size that fits the base model."""
+    """One picture to draw. labels: (H, W) uint8, square, of a size that fits the base model; or another control of that
+    size, see `training.maps.controls`."""
 
     labels: np.ndarray
     caption: str
@@ -53,7 +54,7 @@ def draw(
     Raises:
         BadInput: maps of unlike sizes, or of one that does not fit the base model.
     """
-    sizes = {wish.labels.shape for wish in wishes}
+    sizes = {wish.labels.shape[:2] for wish in wishes}
     if len(sizes) > 1 or any(height != width for height, width in sizes):
         told = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
         raise BadInput(f"Maps of {told} pixels cannot be drawn together.", "Cut all of them to one square.", "maps")

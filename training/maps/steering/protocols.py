@@ -14,7 +14,11 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from diffusers import ControlNetModel, UNet2DConditionModel
+
+    from training.step.objective import Further
 
 HINT_RATE = 1e-4
 WIDTHS = (16, 32, 96, 256)  # of the convolutions, where pictures are 8 times their latents' size
@@ -24,12 +28,14 @@ class Steering(Protocol):
     """A way to steer.
 
     frozen: what steers and stays as it is, None for nothing. trained, rate: what learns together with the adapter and
-    how fast, None and 0.0 for nothing.
+    how fast, None and 0.0 for nothing. added: of (latents, timestep, texts, pictures), what the UNet takes beside them
+    to be steered, where that is all there is to steering.
     """
 
     frozen: nn.Module | None
     trained: nn.Module | None
     rate: float
+    added: Callable[[Tensor, Tensor, Tensor, Tensor], Further] | None
 
     def predict(self, unet: UNet2DConditionModel, x: Tensor, t: Tensor, text: Tensor, picture: Tensor) -> Tensor:
         """The UNet's prediction (n, C, h, w) of latents x, for texts (n, tokens, width) and pictures (n, 3, H, W)."""
@@ -45,18 +51,15 @@ class FrozenControlNet:
         self.scale = float(scale)  # diffusers refuses an int
 
     def predict(self, unet: UNet2DConditionModel, x: Tensor, t: Tensor, text: Tensor, picture: Tensor) -> Tensor:
-        with torch.no_grad():  # what it adds does not depend on the adapter
-            down, middle = self.module(
-                x, t, text, controlnet_cond=picture.to(x.dtype), conditioning_scale=self.scale, return_dict=False
-            )
-        return unet(
-            x,
-            t,
-            text,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=middle,
-            return_dict=False,
-        )[0]
+        return unet(x, t, text, **self.added(x, t, text, picture), return_dict=False)[0]
+
+    @torch.no_grad()  # what it adds does not depend on the adapter
+    def added(self, x: Tensor, t: Tensor, text: Tensor, picture: Tensor) -> Further:
+        """What it adds to every block, as the UNet takes it."""
+        down, middle = self.module(
+            x, t, text, controlnet_cond=picture.to(x.dtype), conditioning_scale=self.scale, return_dict=False
+        )
+        return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
 
 
 class HintEncoder:
@@ -65,7 +68,7 @@ class HintEncoder:
     rate: learning rate of the encoder; the paper's protocol has at most 1e-4.
     """
 
-    frozen = None
+    frozen, added = None, None
 
     def __init__(self, width: int, factor: int, scale: float = 1.0, rate: float = HINT_RATE):
         from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding

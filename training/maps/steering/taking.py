@@ -63,4 +63,5 @@ def take_in(run: Run, base: BaseModel, data: Path, watch: Watch) -> FromMaps:
     """
     pairs = dataset.read(run.path, dataset.TRAINING)
     made = steering(run.spec, base, data)
-    return objective.prepare(base, run.spec, made, [p.picture for p in pairs], [p.caption for p in pairs])
+    pictures, captions = [pair.picture for pair in pairs], [pair.caption for pair in pairs]
+    return objective.prepare(base, run.spec, made, pictures, captions, run.spec.control_kind)

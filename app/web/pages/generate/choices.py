@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters import saves, sources
+from app.adapters.sources import Source
 from app.drafts import begin
 from app.orders.request import DrawRequest
 from training import presets
@@ -53,6 +54,16 @@ def choice(data: Path, value: str, base: str = "") -> Choice:
     return Choice("", base, "", _plain(data), usual(data, base))
 
 
+def source(data: Path, value: str) -> Source | None:
+    """What a value of the form's field "run" draws with, of a run its best save; None for a base model alone.
+
+    Raises BadInput where it is not there.
+    """
+    if value.startswith(IMPORTED):
+        return sources.of_imported(data, value.removeprefix(IMPORTED))
+    return sources.of_run(data, value) if value else None
+
+
 def usual(data: Path, base: str) -> dict[str, Any]:
     """The values of SAMPLE that a base model draws well with: those of its presets' test pictures."""
     caps, _ = begin.capabilities(data, base)
@@ -69,9 +80,10 @@ def lacks(prompt: str, trigger: str) -> bool:
 def as_form(request: DrawRequest) -> dict[str, Any]:
     """A request as the form's values.
 
-    An imported adapter stands in the field "run", and the base model that is not the adapter's own in "other_base".
+    An imported adapter stands in the field "run", and the base model that is not the adapter's own in "other_base". Its
+    map is not among them: that goes onto the canvas.
     """
-    values = request.model_dump(exclude={"with_base", "adapter"})
+    values = request.model_dump(exclude={"with_base", "adapter", "map"})
     values["other_base"] = request.base if request.adapted and request.other_base else ""
     return values | ({"run": IMPORTED + request.adapter} if request.adapter else {})
 
@@ -103,7 +115,7 @@ def _of_run(data: Path, run_id: str) -> Choice:
         run.id,
         spec.base,
         spec.subject,
-        spec.prompt(spec.sample.prompts[0]),
+        spec.example,
         spec.sample.model_dump(include=set(SAMPLE)),
         {step: f"Step {step} ({why})" if step == best else f"Step {step}" for step in steps},
         best,

@@ -14,13 +14,16 @@ from app.web.pages.act import Pressed, acting, part
 from app.web.pages.generate import choices
 from app.web.pages.generate.choices import Choice, choice
 from app.web.pages.live import QUIET
-from app.web.pages.newform import bases
+from app.web.pages.new.form import bases
 from app.web.parts import drawn, summaries
+from training.base import controlnet
 
 STRONGEST, MOST = 1.5, 16  # of the sliders; what was drawn by other ways may be more
 STRENGTH = "0 is the base model, exactly. 1 is as trained. Above 1 the picture can leave the limit that training kept."
 CLOSED = "The base model alone"
 MADE_FOR = "It also draws on a finetune of the one it was made for: choose that here, or write its path."
+SCALE = "0 ignores the map. 1 is as the ControlNet was trained."
+OWN_NET = "The base model's own"
 BROUGHT = ("prompt", *choices.SAMPLE)  # what a choice fills in beside itself
 
 
@@ -28,7 +31,8 @@ class DrawForm:
     """The components, made in the order of the page.
 
     Attributes:
-        fields: by their names in a request, see `choices.as_form`. chip: the button with the subject's words.
+        fields: by their names in a request, see `choices.as_form`. follow: whether a map is followed, held: the part
+            that says how hard. chip: the button with the subject's words.
         said: what there is to say after a press of Draw or a picture was reused.
         who, brought: what is drawn with, and what such a choice fills in.
     """
@@ -38,6 +42,7 @@ class DrawForm:
         self.fields: dict[str, gr.components.Component] = {}
         self._with_what()
         self.chip = part(js_on_load=acting())
+        self._map()
         self._how()
         self.draw = gr.Button("Draw", variant="primary", elem_id="ds-draw")
         self.said = part(js_on_load=acting(), elem_id="ds-draw-said")
@@ -71,6 +76,21 @@ class DrawForm:
             elem_id="ds-other-base",
         )
         self.fields["prompt"] = gr.Textbox(label="Prompt", lines=2, max_lines=6, elem_id="ds-prompt")
+
+    def _map(self) -> None:
+        self.follow = gr.Checkbox(label="Follow a map", elem_id="ds-follow")
+        with gr.Column(visible=False) as self.held:
+            self.fields["control_scale"] = gr.Slider(
+                0, 2, value=1.0, step=0.05, label="How hard (ControlNet scale)", info=SCALE, elem_id="ds-control-scale"
+            )
+            self.fields["control"] = gr.Dropdown(
+                [(OWN_NET, ""), (words.base(controlnet.DOWNLOADED), controlnet.DOWNLOADED)],
+                value="",
+                label="ControlNet",
+                info="Or the path of a folder.",
+                allow_custom_value=True,
+                elem_id="ds-control",
+            )
 
     def _how(self) -> None:
         self.fields["strength"] = gr.Slider(

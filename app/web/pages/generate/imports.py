@@ -14,7 +14,7 @@ from app.adapters import imported, sources
 from app.orders.importing import LARGEST_FILE_MB, Import
 from app.web.pages.act import Pressed, acting, part, shown_error
 from app.web.pages.live import QUIET, live
-from app.web.pages.newform import bases
+from app.web.pages.new.form import bases
 from app.web.pages.upkeep import Kind, Upkeep
 from app.web.parts import importlist
 from app.web.studio import Studio

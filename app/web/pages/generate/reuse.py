@@ -15,6 +15,8 @@ from app.web.pages.live import QUIET
 from app.web.studio import Studio
 from training.errors import StudioError
 
+LOST = "Its settings are in the form, but the map that it follows is not kept here any more."
+
 
 def build(studio: Studio, said: gr.HTML, outputs: list[Any], filled: Callable[[reuse.Reused], list[Any]]) -> None:
     """The folded place for the picture.
@@ -44,5 +46,7 @@ def build(studio: Studio, said: gr.HTML, outputs: list[Any], filled: Callable[[r
 def _told(found: reuse.Reused) -> str:
     if found.missing:
         return f"<p role='alert' class='ds-warn'>{escape(found.missing)}</p>"
+    if found.lost:
+        return f"<p role='alert' class='ds-warn'>{LOST}</p>"
     seed = found.request.seed
     return f"<p role='status'>Its settings are in the form, for one picture with seed {seed}. Draw draws it again.</p>"

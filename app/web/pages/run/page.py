@@ -15,8 +15,8 @@ from app.web.pages.act import Pressed, acting, goto, part, shown_error
 from app.web.pages.live import QUIET, live, query
 from app.web.pages.run import formats as ordering
 from app.web.pages.upkeep import Upkeep, runs
-from app.web.parts import damaged, links
-from app.web.parts.run import actions, broken, details, distance, downloads, filmstrip, formats, header, scores
+from app.web.parts import damaged, links, taught
+from app.web.parts.run import actions, broken, details, distance, downloads, formats, header
 from app.web.reading import follow
 from app.web.studio import Studio, user_of
 from training.errors import StudioError
@@ -58,8 +58,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             broken.section(view),
             downloads.section(view),
             formats.section(view, studio.data, step),
-            filmstrip.section(view),
-            scores.section(view),
+            taught.of(view).film(view),
+            taught.of(view).scores(view),
             distance.section(view),
             details.section(view),
         ]

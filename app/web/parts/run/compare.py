@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from training.errors import BadInput
 LEAST, MOST = 2, 4
 OF_THE_RUN = ("parent", "start_step")  # settings that say where a run came from, not how it was trained
 LONGEST_NAME = 24
+CROSSED = "× marks the save from which on no picture of that run is clean any more."
 MOVED = "How far it moved, mean of all layers"
 
 _pictures: Kept[str] = Kept(64)
@@ -45,17 +47,12 @@ def comparable(views: Sequence[RunView]) -> str:
 
 def not_comparable(views: Sequence[RunView]) -> list[str]:
     """The things that must be equal for scores to be compared, and are not."""
-    must: dict[str, Callable[[RunView], Any]] = {
-        "base model": lambda view: view.spec.base,
-        "prompts": lambda view: view.spec.sample.prompts,
-        "seeds": lambda view: view.spec.sample.seeds,
-        "sampler settings": lambda view: view.spec.sample.model_dump(include={"steps", "guidance", "negative"}),
-        "picture size": lambda view: view.spec.resolution,
-        "kind word": lambda view: view.spec.class_word,
-        "pictures of the subject": _dataset,
-    }
+    kinds = {view.spec.task for view in views}
+    if len(kinds) > 1:
+        return [TEACHES]
+    must = MUST | OF_TASK[kinds.pop()]
     found = [name for name, value in must.items() if any(value(view) != value(views[0]) for view in views)]
-    judges = {_judges(view) for view in views if view.book}
+    judges = {JUDGES[view.spec.task](view) for view in views if view.book}
     return found + (["judges"] if len(judges) > 1 else [])
 
 
@@ -63,7 +60,7 @@ def strips(views: Sequence[RunView]) -> str:
     """The film strips under one another; columns are the steps of all of them."""
     steps = sorted({step for view in views for step in view.samples})
     differ, own = not_comparable(views), ""
-    if "pictures of the subject" not in differ:
+    if OWN not in differ:
         own = filmstrip.subject_row(views[0])
     body = filmstrip.strip(views, steps, label="Film strips of the runs") if steps else "<p>Nothing is drawn yet.</p>"
     if steps and not {"seeds", "sampler settings"} & set(differ):
@@ -72,28 +69,25 @@ def strips(views: Sequence[RunView]) -> str:
     return f'<section aria-labelledby="ds-film"><h2 id="ds-film">Film strips</h2>{own}{body}</section>'
 
 
-def plots(views: Sequence[RunView]) -> str:
-    """The three figures and distance against steps, a line a run."""
-    names = [_name(view, views) for view in views]
+def plots(views: Sequence[RunView], names: Sequence[str] = ()) -> str:
+    """The three figures and distance against steps, a line a run; crossed out where its pictures stop being clean.
+
+    names: what to call the runs, instead of their own names.
+    """
+    names = names or [named(view, views) for view in views]
     lines: dict[Figure, list[Series]] = {figure: [] for figure in FIGURES}
-    moved = []
     for view, name, colour in zip(views, names, COLOURS, strict=False):
         for figure in FIGURES if view.book else ():
-            lines[figure] += curves.figure_series(figure, view.book, name, colour)
-        moved += _moved(view, name, colour)
+            collapsed = view.recommendation.collapsed
+            lines[figure] += curves.figure_series(figure, view.book, name, colour, collapsed)
     steps = [0, *(step for view in views for step in view.samples)]
     drawn = [curves.figure_plot(figure, found, steps, **SIZE) for figure, found in lines.items()]
-    drawn.append(
-        line_plot(moved, title=MOVED, y_label="distance / ‖W‖", showing=(0.0,), width=400, height=290 + 9 * len(moved))
-    )
+    drawn.append(moved_plot(views, names))
     figures = "".join(f"<figure>{plot}</figure>" for plot in drawn)
     notes = dict.fromkeys(view.book.note for view in views if view.book)
-    told = [f"{name}: {view.score_error}" for view, name in zip(views, names, strict=True) if view.score_error]
-    told += [
-        f"{name}: {view.recommendation.warning}"
-        for view, name in zip(views, names, strict=True)
-        if view.book and view.recommendation.warning
-    ]
+    told = warnings(views, names)
+    if any(view.book and view.recommendation.collapsed is not None for view in views):
+        told.insert(0, CROSSED)
     meaning = scores.meaning(views[0]) + "".join(map(words.paragraph, (*notes, *told)))
     tables = "".join(
         words.folded(f"All scores of {name}", scores.table(view), f"ds-scores-{view.id}")
@@ -104,6 +98,15 @@ def plots(views: Sequence[RunView]) -> str:
         '<section aria-labelledby="ds-scores"><h2 id="ds-scores">Scores and distance</h2>'
         f'<div class="ds-plots">{figures}</div><div class="ds-meaning">{meaning}</div>{tables}</section>'
     )
+
+
+def warnings(views: Sequence[RunView], names: Sequence[str] = ()) -> list[str]:
+    """What is wrong with the scores of a run, and which training made its pictures worse, each with the run's name."""
+    told = list(zip(views, names or [named(view, views) for view in views], strict=True))
+    found = [f"{name}: {view.score_error}" for view, name in told if view.score_error]
+    return found + [
+        f"{name}: {view.recommendation.warning}" for view, name in told if view.book and view.recommendation.warning
+    ]
 
 
 def differences(views: Sequence[RunView]) -> str:
@@ -121,9 +124,17 @@ def differences(views: Sequence[RunView]) -> str:
     if not rows:
         body = "<p>None: the runs were made with the same settings.</p>"
     else:
-        names = ("Setting", *(_name(view, views) for view in views))
+        names = ("Setting", *(named(view, views) for view in views))
         body = words.table("Table of settings that differ", names, "".join(rows), "ds-described")
     return f'<section aria-labelledby="ds-differences">{head}{body}</section>'
+
+
+def moved_plot(views: Sequence[RunView], names: Sequence[str] = ()) -> str:
+    """How far each run moved, and its limit."""
+    lines = zip(views, names or [named(view, views) for view in views], COLOURS, strict=False)
+    moved = [line for each in lines for line in _moved(*each)]
+    size = {"width": 400, "height": 290 + 9 * len(moved)}
+    return line_plot(moved, title=MOVED, y_label="distance / ‖W‖", showing=(0.0,), **size)
 
 
 def _moved(view: RunView, name: str, colour: str) -> list[Series]:
@@ -134,26 +145,11 @@ def _moved(view: RunView, name: str, colour: str) -> list[Series]:
     return lines + ([Series(f"{name}: mean limit", limit, style="limit", colour=colour)] if limit else [])
 
 
-def _name(view: RunView, views: Sequence[RunView]) -> str:
+def named(view: RunView, views: Sequence[RunView]) -> str:
     """The run's name, with the end of its id where another run has the same."""
     same = sum(other.name == view.name for other in views) > 1
     name = view.name if len(view.name) <= LONGEST_NAME else view.name[: LONGEST_NAME - 1] + "…"
     return f"{name} ({view.id.rpartition('-')[2]})" if same else name
-
-
-def _judges(view: RunView) -> str:
-    judges = view.book.base.encoders
-    return " ".join(f"{judges[kind]['sha256']} {judges[kind]['preprocessing']}" for kind in sorted(judges))
-
-
-def _dataset(view: RunView) -> str:
-    """A hash of the subject's pictures, whatever their order."""
-    folder = view.run.path / "dataset"
-
-    def digest() -> str:
-        return " ".join(sorted(_hash(folder / name) for name in view.pictures))
-
-    return _pictures.get(folder, digest, "")
 
 
 def _hash(path: Path) -> str:
@@ -162,6 +158,51 @@ def _hash(path: Path) -> str:
         return hashlib.sha256(jsonfile.read_bytes(path)).hexdigest()
     except BadInput:
         return str(path)
+
+
+def _encoders(view: RunView) -> str:
+    judges = view.book.base.encoders
+    return " ".join(f"{judges[kind]['sha256']} {judges[kind]['preprocessing']}" for kind in sorted(judges))
+
+
+def _segmentor(view: RunView) -> str:
+    judge = view.book.segmentor
+    return f"{judge.get('fingerprint')} {judge.get('preprocessing')}"
+
+
+def _files(view: RunView, part: str) -> str:
+    """A hash of the pictures and maps in a folder of a run, whatever their order."""
+    folder = view.run.path / part
+
+    def digest() -> str:
+        return " ".join(sorted(_hash(path) for path in jsonfile.files(view.run.path, part, "*.png")))
+
+    return _pictures.get(folder, digest, "")
+
+
+TEACHES, OWN = "what they teach", "pictures of the subject"
+Value = Callable[[RunView], Any]
+# What must be equal for scores to be compared: of every run, and of each task's.
+MUST: dict[str, Value] = {
+    "base model": lambda view: view.spec.base,
+    "seeds": lambda view: view.spec.sample.seeds,
+    "sampler settings": lambda view: view.spec.sample.model_dump(include={"steps", "guidance", "negative"}),
+    "picture size": lambda view: view.spec.resolution,
+}
+OF_TASK: dict[str, dict[str, Value]] = {
+    "dreambooth": {
+        "prompts": lambda view: view.spec.sample.prompts,
+        "kind word": lambda view: view.spec.class_word,
+        OWN: partial(_files, part="dataset"),
+    },
+    "maps": {
+        "protocol": lambda view: view.spec.protocol,
+        "ControlNet": lambda view: view.spec.protocol == "frozen-controlnet" and view.spec.controlnet,
+        "control scale": lambda view: view.spec.control_scale,
+        "held-out maps": partial(_files, part="held-out"),
+    },
+}
+JUDGES: dict[str, Value] = {"dreambooth": _encoders, "maps": _segmentor}
 
 
 def _listed(names: Sequence[str]) -> str:

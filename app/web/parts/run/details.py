@@ -24,7 +24,9 @@ LABELS = {  # of what has no field on the page New, or another name there; the o
     "parent": "Made from",
     "start_step": "Begins at step",
 }
-NAMED = {"base": words.base, "adapter.method": words.method}  # values that are called otherwise where they are chosen
+OF_PROTOCOL = {"controlnet": "frozen-controlnet", "learning_rate_hint": "hint-encoder"}
+# Values that are called otherwise where they are chosen.
+NAMED = {"base": words.base, "adapter.method": words.method, "protocol": words.choice}
 FOLDER = (
     "The raw numbers are in the run's folder, `{path}`: `events.jsonl` has loss, learning rates and each layer's "
     "distance and bound, step by step; `scores.json` the scores of each picture; `spec.json` the settings."
@@ -105,6 +107,8 @@ def _read(spec: RunSpec, name: str) -> bool:
         return hasattr(spec.adapter, "lambda_")
     if name in ("class_prompt", "class_steps"):
         return spec.with_prior
+    if name in OF_PROTOCOL:
+        return spec.protocol == OF_PROTOCOL[name]
     return not (name in ("parent", "start_step") and getattr(spec, name) is None)
 
 

@@ -13,6 +13,8 @@ from app.web.reading.follow import RunView
 TITLES = {"kohya": "For ComfyUI and AUTOMATIC1111", "comfyui": "For ComfyUI and Forge"}
 TITLES |= {"diffusers": "For diffusers", "native": "For DeLoRA Studio"}
 
+WITH_A_MAP = "It was taught with maps: draw with one, steered as in training."
+
 
 def section(view: RunView) -> str:
     """What to do with the main file, and all files with their size; empty before the export."""
@@ -31,7 +33,8 @@ def section(view: RunView) -> str:
 def where_words(view: RunView, file: dict[str, Any]) -> str:
     """Where the file goes and what it was made for; a file of the built-in model goes nowhere else."""
     name, kind = file["name"], file["kind"]
-    base, write = words.base(view.spec.base), f'Write "{view.record["trigger"]}" in the prompt.'
+    base, trigger = words.base(view.spec.base), view.record["trigger"]
+    write = f'Write "{trigger}" in the prompt.' if trigger else WITH_A_MAP
     if view.spec.base == "embedded":
         where = "here and in diffusers" if kind in CHECKED else "here"
         return (

@@ -73,7 +73,7 @@ def strip(views: Sequence[RunView], steps: Sequence[int], seeds: Sequence[int] =
         label: what the region is called for screen readers.
     """
     alone = views[0] if len(views) == 1 else None
-    head = "".join(_column(alone, step) for step in steps)
+    head = "".join(column(alone, step) for step in steps)
     bodies = "".join(_body(view, steps, seeds, named=alone is None) for view in views)
     return (
         f'<div class="ds-film" tabindex="0" role="region" data-keep="{escape(label)}" aria-label="{escape(label)}">'
@@ -104,16 +104,16 @@ def _below(view: RunView) -> str:
     return f" Likeness below 0 %: less like {view.name} than any {view.spec.class_word} from the base model."
 
 
-def _column(view: RunView | None, step: int) -> str:
-    """A column's heading; view: the run, where there is only one."""
-    name = "Base model" if step == 0 else f"Step {step}"
+def column(view: RunView | None, step: int, first: str = "Base model") -> str:
+    """A column's heading; view: the run, where there is only one. first: what step 0 is called."""
+    name = first if step == 0 else f"Step {step}"
     tag = best_tag(view, step) if view else ""
     mark = f'<span class="ds-tag">{tag}</span>' if tag else ""
     shown = name
     if view and step in view.saves:
         address, told = escape(links.generate(view.id, step), quote=True), f"Draw with step {step}"
         shown = f'<a href="{address}" title="{told}" aria-label="{told}" {OFF}>{name}</a>'
-    return f'<th scope="col" abbr="{name}" class="{_kind(view, step)}">{shown}{mark}</th>'
+    return f'<th scope="col" abbr="{name}" class="{kind(view, step)}">{shown}{mark}</th>'
 
 
 def _body(view: RunView, steps: Sequence[int], seeds: Sequence[int], named: bool) -> str:
@@ -144,7 +144,7 @@ def _cell(view: RunView, step: int, prompt: int, seed: int) -> str:
     alt = escape(f"{at}: {asked}, seed {spec.sample.seeds[seed]}", quote=True)
     address = escape(links.picture(view.id, step, file), quote=True)
     return (
-        f'<td class="{_kind(view, step)}"><a href="{address}" target="_blank" rel="noopener" {OFF}>'
+        f'<td class="{kind(view, step)}"><a href="{address}" target="_blank" rel="noopener" {OFF}>'
         f'<img src="{address}" alt="{alt}" width="{PICTURE_PX}" height="{PICTURE_PX}" loading="lazy"></a></td>'
     )
 
@@ -163,11 +163,12 @@ def _captions(view: RunView, steps: Sequence[int], named: bool) -> str:
             mark = f'<span class="ds-tag">{tag}</span>' if tag else ""
             short = value is not None and step > 0 and value < figure.asked
             shown = f'<span class="ds-is-bad">{words.percent(value)}</span>' if short else words.percent(value)
-            cells.append(f'<td class="{_kind(view, step)}">{shown}{mark}</td>')
+            cells.append(f'<td class="{kind(view, step)}">{shown}{mark}</td>')
         last = " ds-last" if figure is FIGURES[-1] else ""
         rows.append(f'<tr class="ds-scored{last}"><th scope="row">{figure.name}</th>{"".join(cells)}</tr>')
     return "".join(rows)
 
 
-def _kind(view: RunView | None, step: int) -> str:
+def kind(view: RunView | None, step: int) -> str:
+    """The class of a step's cells: the recommended one stands out."""
     return "ds-best" if view and best_tag(view, step) else "ds-col"

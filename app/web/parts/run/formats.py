@@ -52,6 +52,7 @@ MERGED = {  # by whether it is one file
     ".zip.",
 }
 TAKES = "Each is made when you ask for it and takes some minutes, since {base} is loaded for it."
+AGAIN = "Make the file again."
 Key = tuple[str, int]  # a format and the step of a save
 Orders, Made = dict[Key, Export], dict[Key, dict[str, Any]]
 _bases: Kept[Base | None] = Kept(16)
@@ -144,8 +145,9 @@ def _others(view: RunView, step: int, base: Base, orders: Orders, made: Made) ->
 
 
 def _row(view: RunView, key: Key, title: str, who: str, order: Export | None, made: dict | None) -> str:
-    state = order.state() if order else None
-    told = standing(state) if state else ""
+    fault = order.fault() if order else ""
+    state = order.state() if order and not fault else None
+    told = standing(state) if state else words.failure(f"This order cannot be read. {fault}", AGAIN) if fault else ""
     if state and not state.ended:
         button = _button("stop-export", key, "Stop", f"Stop making: {title}")
     else:
@@ -184,7 +186,7 @@ def _row_id(key: Key) -> str:
 
 def _begun(order: Export | None) -> bool:
     """Whether there is something to say of an order."""
-    return order is not None and order.state().name != "done"
+    return order is not None and (bool(order.fault()) or order.state().name != "done")
 
 
 def _written(view: RunView, step: int) -> set[str]:

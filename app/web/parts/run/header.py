@@ -52,12 +52,12 @@ def block(view: RunView) -> str:
 
 
 def facts(view: RunView) -> str:
-    """One quiet line: method, base model, words for prompts, the run it was made from."""
+    """One quiet line: method, base model, words for prompts or the protocol, the run it was made from."""
     spec = view.spec
-    parts = [
-        f"{escape(words.method(spec.adapter.method))} on {escape(words.base(spec.base))}",
-        f"write <q>{escape(spec.subject)}</q> in prompts",
-    ]
+    parts = [f"{escape(words.method(spec.adapter.method))} on {escape(words.base(spec.base))}"]
+    parts += [f"write <q>{escape(spec.subject)}</q> in prompts"] if spec.subject else []
+    if protocol := getattr(spec, "protocol", ""):
+        parts += ["pictures from maps", f"protocol: {escape(words.choice(protocol))}"]
     if spec.parent:
         begin = f", from its step {spec.start_step}" if spec.start_step else ""
         parts.append(f"made from {_link(view.run, spec.parent, dated=True)}{begin}")

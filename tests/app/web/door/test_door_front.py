@@ -31,7 +31,8 @@ def test_this_computers_own_names_are_answered(visitor, host):
 @pytest.mark.parametrize(
     "host",
     ["evil.example", "evil.example:7860", "localhost.evil.example", "127.0.0.1.nip.example", "0.0.0.0", "192.168.1.5",
-     "[::2]", "127.0.0.2", "", "localhost:evil", "local host", "localhost@evil.example", "localhost/x"],
+     "[::2]", "127.0.0.2", "", "localhost:evil", "local host", "localhost@evil.example", "localhost/x",
+     b"\xa0localhost"],
 )  # fmt: skip
 def test_no_other_name_is_answered(visitor, host):
     for method, path in _all():
@@ -39,6 +40,12 @@ def test_no_other_name_is_answered(visitor, host):
         assert answer.status_code == 403 and "--allow-host" in answer.text, (method, path)
         assert "set-cookie" not in answer.headers or "delora_session" in answer.headers["set-cookie"]
     assert _asked(visitor, "GET", "/runs", **{"X-Forwarded-Host": host or "x.example"}).status_code == 403
+
+
+def test_of_two_origins_each_must_be_the_apps_own(visitor):
+    two = [("origin", "http://localhost:7860"), ("origin", "http://evil.example")]
+    for origins in (two, two[::-1]):
+        assert visitor.client.get("/runs", headers=[*visitor.headers.items(), *origins]).status_code == 403
 
 
 def test_names_that_were_given_are_answered():

@@ -207,6 +207,12 @@ def test_what_is_no_upload_or_breaks_off_leaves_nothing(visitor):
     assert {path for path in visitor.studio.uploads.folder.rglob("*")} == before
 
 
+def test_a_folder_of_thousands_of_files_is_told_to_come_as_a_zip(visitor):
+    files = [("files", (f"{i}.txt", b"a caption")) for i in range(1001)]
+    answer = visitor.client.post("/gradio_api/upload", files=files)
+    assert answer.status_code == 413 and "zip" in answer.text
+
+
 def test_a_name_from_a_browser_never_leads_out(visitor, picture):
     for name in ("../../x.png", "/etc/x.png", "..", ".", "a/../../x.png", "\x1b[31m.png", "n" * 400 + ".png"):
         answer = visitor.client.post("/gradio_api/upload", files=[("files", (name, picture.read_bytes()))])
@@ -220,12 +226,10 @@ def test_old_used_and_orphaned_uploads_are_swept(tmp_path, monkeypatch):
     mine = alive.begin(owner)
     (mine.folder / "a.png").write_bytes(b"abc")
     alive.done(mine, [str(mine.folder / "a.png")])
-    for left in (DEAD, "f" * 64):  # an app's, and what Gradio names by its content
-        (tmp_path / "uploads" / left).mkdir()
-        (tmp_path / "uploads" / left / "x.png").write_bytes(b"x")
+    (tmp_path / "uploads" / DEAD).mkdir()
+    (tmp_path / "uploads" / DEAD / "x.png").write_bytes(b"x")
     (tmp_path / "uploads" / DEAD / ".lock").touch()
-    for left in (DEAD, "f" * 64):
-        os.utime(tmp_path / "uploads" / left, (1, 1))
+    os.utime(tmp_path / "uploads" / DEAD, (1, 1))
     os.utime(alive.folder, (1, 1))
     other = Uploads(tmp_path)  # at its start
     assert [path.name for path in (tmp_path / "uploads").iterdir()] == [alive.folder.name]
@@ -240,7 +244,8 @@ def test_old_used_and_orphaned_uploads_are_swept(tmp_path, monkeypatch):
 
 def _foreign(folder):
     """A person's own files in a folder, two days old; returns what there is."""
-    for name in ("holiday/a.jpg", "letter.txt", f"{'a' * 15}g/a.txt", f"{'b' * 16}/no-lock.txt", f"{'c' * 64}.txt"):
+    sums = (f"{'c' * 64}.txt", f"{'f' * 64}/a.txt")  # as long as what Gradio names by its content
+    for name in ("holiday/a.jpg", "letter.txt", f"{'a' * 15}g/a.txt", f"{'b' * 16}/no-lock.txt", *sums):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("mine")
     (folder / ("d" * 16)).write_text("a file by the name of an app")
@@ -302,3 +307,10 @@ def test_an_upload_that_is_too_much_is_told_while_it_comes(tmp_path, monkeypatch
     held.drop(first)
     held.count(held.begin(("", "a")), 900_000)
     held.close()
+
+
+def test_what_gradio_makes_lies_in_the_apps_own_folder(visitor):
+    from gradio.utils import get_upload_folder
+
+    held = visitor.studio.uploads
+    assert get_upload_folder() == str(held.folder) and (held.folder / ".lock").is_file()

@@ -1,4 +1,4 @@
-"""The fields of the page New, and what they show of a draft."""
+"""The fields of the page New, and what they show of a draft; those of pairs are in `pairs.py`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,33 @@ import gradio as gr
 
 from app import words
 from app.computer import expectation
-from app.drafts import begin, draft, settings
+from app.drafts import begin, draft, kinds, settings, subject
 from app.drafts.draft import Draft
 from app.drafts.problem import Problem, anchor
 from app.web.pages.act import acting, part
+from app.web.pages.new.component import setting
+from app.web.pages.new.pairs import Pairs
 from app.web.parts import drafts
+from app.web.parts import pairs as pairparts
 from app.web.studio import Studio, user_of
 from training import presets
 from training.adapterspec import METHODS
 from training.base import models
 from training.errors import StudioError
-from training.spec import KINDS
 
 TOKEN_HELP = "Rare word that will stand for this one subject in prompts."
-SLOTS = ("pictures", "name", "class_word", "base")  # fields with a place of their own for what is wrong with them
+REBUILT = ("task", "base", "method", "effort")  # what other settings and their presets hang on
+SLOTS = (
+    "pictures",
+    "pairs",
+    "held_out",
+    "name",
+    "class_word",
+    "base",
+)  # fields with a place of their own for what is wrong with them
+OF_SUBJECTS = ("class_word", "token")  # fields that a draft of pairs does not use
+TASKS = [("A subject", "dreambooth"), ("Pictures from maps", "maps")]
+SUMMARIES = {"dreambooth": drafts.summary, "maps": pairparts.summary}
 EFFORTS = [("Quick", "quick"), ("Balanced", "balanced"), ("Thorough", "thorough")]
 
 
@@ -43,8 +56,22 @@ class Form:
 
     # The components
 
-    def pictures(self) -> None:
-        """Part 1."""
+    def task(self) -> None:
+        """The first question."""
+        self.fields["task"] = gr.Radio(TASKS, label=settings.FIELDS["task"], elem_id=anchor("task"))
+
+    def data_(self) -> None:
+        """Part 1: pictures of a subject, or pairs."""
+        with gr.Column(elem_id="ds-subject") as self.of_subject:
+            self._pictures()
+        with gr.Column(visible=False, elem_id="ds-maps") as self.of_maps:
+            self.pairs = Pairs(self.fields, self.slots)
+        with gr.Row(visible=False) as self.asking:
+            part("<p>The sample replaces what is on this page.</p>")
+            self.replace = gr.Button("Replace it", scale=0, min_width=120)
+            self.keep_mine = gr.Button("Keep mine", scale=0, min_width=120)
+
+    def _pictures(self) -> None:
         part("<h2>1. Pictures</h2><p>4 to 8 pictures of one thing, in different places and light.</p>")
         self.upload = gr.File(
             label="Drop pictures here, or press to choose them",
@@ -52,25 +79,22 @@ class Form:
             type="filepath",
             height=130,
             elem_id=anchor("pictures"),
+            elem_classes="ds-drop",
         )
         with gr.Row(equal_height=True, elem_classes="ds-sample-row"):
             self.sample = gr.Dropdown(_samples(), value=drafts.SAMPLE, label="Or a sample subject", elem_id="ds-sample")
             self.try_it = gr.Button("Try the sample", scale=0, min_width=210, elem_id="ds-try")
-        with gr.Row(visible=False) as self.asking:
-            part("<p>The sample replaces what is on this page.</p>")
-            self.replace = gr.Button("Replace it", scale=0, min_width=120)
-            self.keep_mine = gr.Button("Keep mine", scale=0, min_width=120)
         self.refused = part()
         self.slots["pictures"] = part()
         self.shelf = part(js_on_load=acting(), elem_id="ds-shelf")
 
     def what(self) -> None:
         """Part 2."""
-        part("<h2>2. What is it</h2>")
+        self.what_head = part()
         with gr.Row():
             with gr.Column():
                 self._text("name", "What you call it. The run and its file are named so.", "Biscuit")
-            with gr.Column():
+            with gr.Column() as self.kind_of_it:
                 self._text("class_word", "A plain word: dog, car, shoe.", "dog")
         self.write = part(js_on_load=acting(), elem_id="ds-write")
 
@@ -99,7 +123,8 @@ class Form:
                 part(f"<h3>{group}</h3>")
                 with gr.Row(elem_classes="ds-settings"):
                     for name in labels:
-                        self.fields[name] = _component(name)
+                        if name not in self.fields:  # it has a place of its own
+                            self.fields[name] = setting(name)
 
     def end(self) -> None:
         """Summary, what is wrong, and the buttons."""
@@ -128,20 +153,20 @@ class Form:
     def keep(self, now: Draft, given: Mapping[str, Any]) -> Draft:
         """The draft with what was typed into some fields; a setting that is the preset's is none of its own."""
         fields = {name: value if value is not None else "" for name, value in given.items() if name in draft.FIELDS}
-        shape = now.changed(**{name: fields.get(name) or getattr(now, name) for name in ("base", "method", "effort")})
-        usual = {f.name: f.default for f in settings.settings_fields(shape.method, self.kind(shape), shape.effort)}
+        shape = now.changed(**{name: fields.get(name) or getattr(now, name) for name in REBUILT})
+        usual = {f.name: f.default for f in self._used(shape)}
         typed = {n: None if value == usual[n] else value for n, value in given.items() if n in usual}
         return draft.save(now, **fields, **({"settings": typed} if typed else {}))
 
     @property
     def following(self) -> list[Any]:
         """The parts that follow what is typed, which `follow` fills."""
-        return [self.shelf, self.write, *self.slots.values(), self.summary, self.problems]
+        return [self.shelf, *self.pairs.following, self.write, *self.slots.values(), self.summary, self.problems]
 
     @property
     def marked(self) -> list[str]:
         """The names of the fields in the fold: a fault stands in the place of their help."""
-        return [name for name in self.fields if name not in (*SLOTS, "effort")]
+        return [name for name in self.fields if name not in (*SLOTS, "task", "effort")]
 
     @property
     def looked_over(self) -> list[Any]:
@@ -151,24 +176,29 @@ class Form:
     @property
     def all(self) -> list[Any]:
         """Everything that `shown` fills."""
-        return [*self.fields.values(), *self.following, self.key]
+        shown = [self.of_subject, self.of_maps, self.kind_of_it, self.what_head]
+        return [*self.fields.values(), *shown, *self.following, self.key]
 
     def shown(self, now: Draft) -> list[Any]:
         """Values for `all`."""
         wrong = self._wrong(now)
         marks, used = self._marks(now, wrong), {field.name: field for field in self._used(now)}
         values: list[Any] = []
+        of_maps = now.task == "maps"
         for name in self.fields:
             if name == "base":
                 values.append(gr.update(value=now.base, choices=bases(self.data)))
             elif name in draft.FIELDS:
-                values.append(gr.update(value=getattr(now, name), **marks.get(name, {})))
+                there = {"visible": not of_maps} if name in OF_SUBJECTS else {}
+                values.append(gr.update(value=getattr(now, name), **there, **marks.get(name, {})))
             elif name in used:
                 value = now.settings.get(name, used[name].default)
-                values.append(gr.update(visible=True, value=value, **marks[name]))
+                values.append(gr.update(visible=True, value=value, **marks.get(name, {})))
             else:
                 values.append(gr.update(visible=False))
-        return [*values, *self._following(now, wrong), now.key]
+        parts = [gr.update(visible=there) for there in (not of_maps, of_maps, not of_maps)]
+        parts.append("<h2>2. What to call it</h2>" if of_maps else "<h2>2. What is it</h2>")
+        return [*values, *parts, *self._following(now, wrong), now.key]
 
     def follow(self, now: Draft) -> list[Any]:
         """Values for `following`."""
@@ -192,26 +222,30 @@ class Form:
         return {
             name: {"info": told.get(name, words), "elem_classes": ["ds-wrong"] if name in told else []}
             for name, words in helps.items()
+            if name in self.marked
         }
 
     def _following(self, now: Draft, wrong: list[Problem]) -> list[Any]:
         caps, _ = begin.capabilities(self.data, now.base)
         warned = begin.warnings(self.data, now)
-        slots = [drafts.slot([p for p in wrong if p.field == f], [p for p in warned if p.field == f]) for f in SLOTS]
-        known = begin.class_suggestions(caps, now.class_word) if caps else []
-        write = drafts.to_write(begin.prompt_words(now, caps), now.token.strip(), known)
+        slots = [
+            drafts.slot([p for p in wrong if p.field == f], [p for p in warned if p.field == f]) for f in self.slots
+        ]
+        known = kinds.class_suggestions(caps, now.class_word) if caps else []
+        write = drafts.to_write(subject.prompt_words(now, caps), now.token.strip(), known)
+        write = write if now.task == "dreambooth" else ""
         listed = drafts.problem_list(wrong) if now.pressed else ""
-        return [drafts.shelf(now), write, *slots, self._summary(now), listed]
+        return [drafts.shelf(now), *self.pairs.follow(now), write, *slots, self._summary(now), listed]
 
     def _summary(self, now: Draft) -> str:
         try:
             spec = begin.outline(self.data, now)
         except StudioError:
             return "" if now.pressed else drafts.no_summary(begin.faults(self.data, now))
-        return drafts.summary(now, spec, expectation.expectation(self.data, spec).words)
+        return SUMMARIES[now.task](now, spec, expectation.expectation(self.data, spec).words)
 
     def _used(self, now: Draft) -> list[settings.SettingField]:
-        return settings.settings_fields(now.method, self.kind(now), now.effort)
+        return settings.settings_fields(now.method, self.kind(now), now.effort, now.task)
 
     def kind(self, now: Draft) -> presets.BaseKind:
         caps, _ = begin.capabilities(self.data, now.base)
@@ -228,16 +262,3 @@ def _samples() -> list[tuple[str, str]]:
     from evaluation.samplesubjects import sample_subjects
 
     return [(f"{s.name.replace('-', ' ').capitalize()} ({s.class_word})", s.name) for s in sample_subjects()]
-
-
-def _component(name: str) -> gr.components.Component:
-    """The component of a setting, for whichever task and method first has it."""
-    shown = (settings.settings_fields(method, task=task) for task in KINDS for method in METHODS)
-    field = next(field for fields in shown for field in fields if field.name == name)
-    common = {"label": field.label, "info": field.help, "elem_id": anchor(name), "min_width": 300}
-    if field.kind == "switch":
-        return gr.Checkbox(**common)
-    if field.kind == "choice":
-        return gr.Dropdown(list(field.choices), **common)
-    lines = {"lines": 3, "max_lines": 8} if field.kind in ("lines", "pairs") else {"max_lines": 1}
-    return gr.Textbox(**common, **lines)

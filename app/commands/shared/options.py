@@ -30,12 +30,13 @@ METAVARS = {int: "N", float: "X", str: "TEXT"}
 OF_TASKS = {"dreambooth": "A subject", "maps": "Pictures from maps"}  # the panels of their own settings
 
 
-def spec_parameters() -> list[inspect.Parameter]:
-    """One keyword parameter for each setting of a run."""
+def spec_parameters(*tasks: str) -> list[inspect.Parameter]:
+    """One keyword parameter for each setting of a run of these tasks, of any where none is named."""
+    kinds = {task: kind for task, kind in KINDS.items() if not tasks or task in tasks}
     task = FieldInfo(annotation=Literal[tuple(KINDS)], description="What is taught: a subject, or pictures from maps.")
     first = {"task": task} | {name: RunSpec.model_fields[name] for name in ("name", "base")}
     found = [_parameter(name, info, "What is taught") for name, info in first.items()]
-    for task, panel in OF_TASKS.items():
+    for task, panel in ((task, OF_TASKS[task]) for task in kinds):
         own = own_settings(task)
         found += [_parameter(name, info, panel) for name, info in _fields(KINDS[task]) if name in own]
     seen = {"method": FieldInfo(annotation=Literal[METHODS], description="The adapter method.")}
@@ -46,7 +47,7 @@ def spec_parameters() -> list[inspect.Parameter]:
         _parameter(ADAPTER + name, info, "Adapter") for name, info in seen.items() if not name.endswith("pattern")
     ]
     found += [_parameter(name, info, "Training") for name, info in _fields(RunSpec) if name not in first]
-    drawn = {name: info for kind in KINDS.values() for name, info in _fields(kind.model_fields["sample"].annotation)}
+    drawn = {name: info for kind in kinds.values() for name, info in _fields(kind.model_fields["sample"].annotation)}
     found += [_parameter(SAMPLE + name, info, "Pictures drawn at each save") for name, info in drawn.items()]
     return found
 
