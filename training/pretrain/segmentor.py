@@ -11,6 +11,7 @@ the world does not have can never win.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ BATCH = {"cpu": 16, "cuda": 128}
 POINTS = 2048  # pixels of each picture that the loss looks at: the same mean at an eighth of the price
 SMALL_PX, WHOLE_FROM = 80, 0.5  # pictures are halved in area until half of the time is spent: twice as many are seen
 SEVERAL_SHARE = 0.4  # of the pictures have more than one object
+COUNTED = 500  # pictures that say how rare each class is
+RAREST = 4.0  # the most that a pixel of a rare class counts, against one of a class with its even share
 NEVER = -100.0  # the bias of a class that the world does not have
 
 
@@ -73,12 +76,26 @@ def at_pixels(scores: torch.Tensor, chosen: torch.Tensor, height: int, width: in
     return F.grid_sample(scores, where[:, None], padding_mode="border", align_corners=False)[:, :, 0]
 
 
-def loss_at_points(scores: torch.Tensor, labels: torch.Tensor, points: int = POINTS) -> torch.Tensor:
-    """Cross-entropy of scores (B, C, h, w) with labels (B, H, W) at random pixels; 255 counts nothing."""
+def loss_at_points(
+    scores: torch.Tensor, labels: torch.Tensor, points: int = POINTS, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Cross-entropy of scores (B, C, h, w) with labels (B, H, W) at random pixels; 255 counts nothing.
+
+    weights: (C,), what a pixel of each class counts.
+    """
     batch, height, width = labels.shape
     chosen = torch.randint(height * width, (batch, points), device=labels.device)
     truth = labels.flatten(1).gather(1, chosen)
-    return F.cross_entropy(at_pixels(scores, chosen, height, width), truth, ignore_index=IGNORED)
+    return F.cross_entropy(at_pixels(scores, chosen, height, width), truth, weights, ignore_index=IGNORED)
+
+
+def class_weights(labels: np.ndarray, known: Sequence[int]) -> torch.Tensor:
+    """(C,) float32: what a pixel of each of the classes `known` counts, by its share of labels (n, H, W).
+
+    The root of the even share over its own: mIoU asks for a tent as loudly as for the sky.
+    """
+    shares = np.bincount(labels.ravel(), minlength=IGNORED + 1)[list(known)] / np.isin(labels, known).sum()
+    return torch.from_numpy(np.sqrt(1 / len(known) / shares.clip(1e-9)).clip(1 / RAREST, RAREST)).float()
 
 
 class Batches(Dataset):
@@ -109,6 +126,8 @@ def train(args) -> dict[str, float]:
     known = torch.tensor(world_labels(), device=device)
     rank = torch.full((256,), IGNORED, device=device)  # label -> its place among the world's
     rank[known] = torch.arange(len(known), device=device)
+    counted = Batches(seed, COUNTED)[0][1]
+    weights = class_weights(counted, world_labels()).to(device)
     made = jobs.batches(Batches(seed, batch), job.step, args.workers)
     for step, (images, labels) in zip(job.steps(), made, strict=False):
         torch.manual_seed(seed * 1_000_003 + step)
@@ -120,7 +139,7 @@ def train(args) -> dict[str, float]:
             group["lr"] = jobs.learning_rate(PEAK_RATE, job.share)
         with jobs.autocast(device, args.fp32):
             scores = logits(model, pixels)
-        loss = loss_at_points(scores[:, known].float(), rank[labels.to(device)])
+        loss = loss_at_points(scores[:, known].float(), rank[labels.to(device)], weights=weights)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -47,6 +47,19 @@ def test_the_loss_at_points_is_the_loss_of_the_whole_picture_in_the_mean():
     assert abs(segmentor.loss_at_points(scores, labels, 200_000) - whole) < 0.01
 
 
+def test_a_rare_class_counts_more_by_the_root_of_its_share_and_at_most_four_times():
+    labels = np.full((1, 100, 100), IGNORED, np.uint8)
+    labels[0, :64], labels[0, 64:80, 0], labels[0, 80:100] = 2, 7, 12  # 6400, 16 and 2000 pixels
+    shares = np.array([6400, 16, 2000]) / 8416
+    weights = segmentor.class_weights(labels, (2, 7, 12)).numpy()
+    np.testing.assert_allclose(weights, [(1 / 3 / shares[0]) ** 0.5, 4.0, (1 / 3 / shares[2]) ** 0.5], rtol=1e-5)
+    scores, truth = torch.randn(1, 3, 100, 100), torch.zeros(1, 100, 100, dtype=torch.long)
+    truth[:, :50] = 1
+    told = segmentor.loss_at_points(scores, truth, 400_000, torch.from_numpy(weights))
+    whole = F.cross_entropy(scores, truth, torch.from_numpy(weights))
+    assert abs(told - whole) < 0.02
+
+
 def test_a_class_that_the_world_does_not_have_never_wins(model):
     model = copy.deepcopy(model)
     with torch.no_grad():  # as unsure of all the others as a trained one is of a picture it cannot read
