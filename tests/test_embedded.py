@@ -113,4 +113,4 @@ def test_the_judges_tell_real_renders_apart():
 
 def test_the_models_stay_small():
     sizes = [file.stat().st_size / 1e6 for file in assets.path("embedded").rglob("*.safetensors")]
-    assert len(sizes) == 8 and max(sizes) < 50 and sum(sizes) < 100  # seven models, and what the judge knows of its world
+    assert len(sizes) == 8 and max(sizes) < 50 and sum(sizes) < 100  # and what a judge knows of its world
