@@ -24,6 +24,7 @@ def _until_ended(client, item: str) -> dict:
     return status
 
 
+@pytest.mark.slow
 def test_a_program_trains_draws_and_downloads(app):
     client = Client(app.url, verbose=False, analytics_enabled=False)
     pictures = [handle_file(path) for path in walks.SAMPLE]

@@ -107,6 +107,7 @@ def test_each_faulty_map_gets_its_message_and_what_is_open_is_asked_once(app, pa
     assert page.errors == []
 
 
+@pytest.mark.slow
 def test_pairs_are_trained_on_and_watched(app, page, tmp_path, tiny_base, tiny_folder):
     models = tinymaps.models(tmp_path, tiny_base)
     (tmp_path / "files").mkdir()

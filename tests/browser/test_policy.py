@@ -1,6 +1,7 @@
 """The content security policy fits every page: nothing of ours or of Gradio's breaks it, and what it is for holds."""
 
 import handmade
+import pytest
 import walks
 from playwright.sync_api import expect
 
@@ -19,6 +20,7 @@ INJECT = """() => {
 }"""
 
 
+@pytest.mark.slow
 def test_no_page_breaks_the_policy(app, page):
     run, other = handmade.finished(app.data), handmade.finished(app.data)
     one = comparison.make(app.data, "Which?", (8,), [(Column(method="delora"), run), (Column(method="lora"), other)])
