@@ -9,7 +9,6 @@ import tinypipeline
 import tinysegmentors
 import walks
 from appprocess import App
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -92,16 +91,6 @@ class Sheet:
         return np.array(text, dtype=np.uint8).reshape(EDGE, EDGE)
 
 
-def serious(page):
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {node['html'][:160]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
-    ]
-
-
 def test_what_is_painted_is_what_is_drawn_from_and_its_score_is_read(app, page, sheet):
     expected = np.full((EDGE, EDGE), SKY, dtype=np.uint8)
     expected[EDGE // 2 :] = GRASS
@@ -165,7 +154,7 @@ def test_what_is_painted_is_what_is_drawn_from_and_its_score_is_read(app, page, 
     found = reading.read(download.value.path())
     assert found.ours and not found.problems
     np.testing.assert_array_equal(found.labels, expected)
-    assert serious(page) == [] and page.errors == [] and walks.foreign(page) == []
+    assert walks.serious(page) == [] and page.errors == [] and walks.foreign(page) == []
 
     page.reload()  # nothing of it is lost
     page.get_by_label("Follow a map").check()
@@ -268,7 +257,7 @@ def test_the_map_of_a_picture_and_one_of_a_runs_go_onto_the_canvas(app, page, ti
     app.until(lambda: order.state().ended)
     expect(page.get_by_text("What the segmentor saw in toys.png is on the canvas.")).to_be_visible()
     page.wait_for_function("dsMap.canvas.labels.values.join() === " + repr(",".join(map(str, order.labels().ravel()))))
-    assert serious(page) == [] and page.errors == []
+    assert walks.serious(page) == [] and page.errors == []
     page.get_by_role("button", name="Undo").click()
     np.testing.assert_array_equal(sheet.labels(), mapfiles.scene(EDGE, EDGE))
     remove_run(app.data, run)
@@ -284,5 +273,5 @@ def test_on_a_phone_in_the_dark_a_finger_paints_and_nothing_is_cut_off(app, brow
     sheet.canvas.scroll_into_view_if_needed()
     page.touchscreen.tap(**sheet.at(3, 3))
     assert (sheet.labels() == SKY).all()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390 and serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390 and walks.serious(page) == []
     context.close()
